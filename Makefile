@@ -1,0 +1,45 @@
+# Everything a newcomer needs: `make run`, `make demo`, `make test`. `make help` lists all.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/installed
+
+.DEFAULT_GOAL := help
+.PHONY: help install run demo test lint format bench lock
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
+
+$(STAMP): requirements.lock
+	@echo "Installing into $(VENV) (once) …"
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --require-hashes -r requirements.lock
+	@touch $@
+
+install: $(STAMP) ## install the packages into .venv
+
+run: $(STAMP) ## start everything; PORT (8000), GATEWAY_DATA (var/)
+	@exec $(BIN)/python manage.py run
+
+demo: $(STAMP) ## the whole job in one go on a throw-away data folder; FEED=dir for your own files
+	@exec $(BIN)/python manage.py demo $(if $(FEED),--feed "$(FEED)")
+
+test: $(STAMP) ## all tests on real PostgreSQL and Redis
+	@$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
+
+lint: $(STAMP) ## ruff, mypy, Django's checks, migrations
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy .
+	@DJANGO_SETTINGS_MODULE=tests.settings $(BIN)/python -m django check --fail-level WARNING
+
+format: $(STAMP) ## let ruff lay out and sort
+	@$(BIN)/ruff check --fix-only .
+	@$(BIN)/ruff format .
+
+bench: $(STAMP) ## every benchmark, one table
+	@$(BIN)/python -m tests.benchmarks
+
+lock: ## make requirements.lock anew from pyproject.toml (needs uv)
+	@uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --no-header \
+		--all-extras --python-version 3.11 pyproject.toml -o requirements.lock

@@ -1,0 +1,184 @@
+"""Read the whole configuration from the environment; `.env.example` explains every variable.
+
+A missing variable does not stop the import: `ocpi.checks` names it (ocpi.E001) and stops the process.
+"""
+
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import environ
+from django.templatetags.static import static
+
+env = environ.Env()
+BASE_DIR = Path(__file__).resolve().parent.parent
+
+# What `make run` made for itself: secrets and, unless DATABASE_URL says otherwise, embedded servers.
+GATEWAY_DATA = Path(env("GATEWAY_DATA", default=str(BASE_DIR / "var"))).resolve()
+if (GATEWAY_DATA / "secrets.env").exists():
+    env.read_env(GATEWAY_DATA / "secrets.env")
+
+SECRET_KEY = env("SECRET_KEY", default="")
+SECRET_KEY_FALLBACKS = env.list("SECRET_KEY_FALLBACKS", default=[])
+FIELD_KEYS = env.list("FIELD_KEYS", default=[])  # "<kid>:<base64 of 32 bytes>", newest first
+TOKEN_PEPPER = env("TOKEN_PEPPER", default="")
+SIGNING_KEYS = env.list("SIGNING_KEYS", default=[])  # ES256 private keys in PEM, newest first, "\n" escaped
+DEBUG = env.bool("DEBUG", default=False)
+
+# "" = whatever host the caller named, if it is allowed. `make run` notes its own address for the other commands.
+_address = GATEWAY_DATA / "address"
+PUBLIC_URL = env("PUBLIC_URL", default=_address.read_text().strip() if _address.exists() else "").rstrip("/")
+_public_host = urlsplit(PUBLIC_URL).hostname
+ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]", *filter(None, [_public_host])])
+NDW_ALLOWED_HOSTS = env.list("NDW_ALLOWED_HOSTS", default=["iam.ndw.nu"])
+NDW_RATE_CAP = env.int("NDW_RATE_CAP", default=50)  # requests a second and Connection; NDW's own limit is unknown
+
+INSTALLED_APPS = [
+    "tenants",
+    "ocpi",
+    "gateway",
+    "unfold",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "rest_framework",
+]
+MIDDLEWARE = [
+    "ocpi.middleware.OcpiMiddleware",
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+ROOT_URLCONF = "gateway.urls"
+WSGI_APPLICATION = "gateway.wsgi.application"
+APPEND_SLASH = False  # both forms are routes; a redirect would lose an upload's body
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+
+# Without DATABASE_URL and REDIS_URL the embedded servers of GATEWAY_DATA are meant; manage.py and `make run` set both.
+DATABASES = {"default": env.db_url("DATABASE_URL", default="postgresql:///gateway?user=gateway")}
+DATABASES["default"] |= {
+    "CONN_MAX_AGE": 60,
+    "CONN_HEALTH_CHECKS": True,
+    "OPTIONS": {
+        "connect_timeout": 3,
+        "application_name": "gateway",
+        "keepalives_idle": 15,
+        "keepalives_interval": 5,
+        "keepalives_count": 3,
+        **DATABASES["default"].get("OPTIONS", {}),
+    },
+}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+REDIS_URL = env("REDIS_URL", default="")
+HAS_SERVERS = bool(env("DATABASE_URL", default="") and REDIS_URL)
+CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}  # nothing that matters hangs on Redis
+
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in ("UserAttributeSimilarityValidator", "MinimumLengthValidator", "CommonPasswordValidator")
+]
+LOGIN_URL = "/admin/login/"
+LANGUAGE_CODE = "en"
+TIME_ZONE = "Europe/Amsterdam"
+USE_TZ = True
+STATIC_URL = "/static/"
+STATIC_ROOT = env("STATIC_ROOT", default=str(BASE_DIR / "static"))
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "whitenoise.storage.CompressedStaticFilesStorage"},
+}
+
+IS_HTTPS = PUBLIC_URL.startswith("https://")
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if IS_HTTPS else None
+SECURE_HSTS_SECONDS = 31_536_000 if IS_HTTPS else 0
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = IS_HTTPS
+SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
+SESSION_COOKIE_AGE = 8 * 3600
+CSRF_TRUSTED_ORIGINS = [PUBLIC_URL] if PUBLIC_URL else []
+X_FRAME_OPTIONS = "DENY"
+SECURE_REFERRER_POLICY = "same-origin"
+DATA_UPLOAD_MAX_MEMORY_SIZE = 1_048_576
+DATA_UPLOAD_MAX_NUMBER_FIELDS = 2000
+
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": [],  # every view names its own: an upload token is not a pull token
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_PARSER_CLASSES": [],  # ocpi.receive reads bodies itself
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "ocpi.envelope.AlwaysJson",
+    "EXCEPTION_HANDLER": "ocpi.errors.handle",
+    "UNAUTHENTICATED_USER": None,
+    "URL_FORMAT_OVERRIDE": None,
+}
+
+# kombu and redis-py spell a unix socket differently.
+CELERY_BROKER_URL = REDIS_URL.replace("unix://", "redis+socket://", 1) if REDIS_URL.startswith("unix:") else REDIS_URL
+CELERY_TASK_DEFAULT_QUEUE = "push"
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_TASK_ACKS_LATE = True
+CELERY_TASK_REJECT_ON_WORKER_LOST = True  # safe: every task is an idempotent drain
+CELERY_TASK_SOFT_TIME_LIMIT = 30
+CELERY_TASK_TIME_LIMIT = 40
+CELERY_TASK_PUBLISH_RETRY = False  # the doorbell fails fast; the sweep and the relay find what it missed
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT = 15
+CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = True
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_BROKER_CONNECTION_MAX_RETRIES = None
+CELERY_BROKER_TRANSPORT_OPTIONS = {
+    "visibility_timeout": 60,
+    "unacked_restore_interval": 2,
+    "unacked_restore_throttle": 1,
+    "socket_timeout": 5,
+    "socket_connect_timeout": 2,
+    "socket_keepalive": not REDIS_URL.startswith("unix:"),
+    "health_check_interval": 10,
+    "retry_on_timeout": False,
+}
+CELERY_BEAT_SCHEDULER = "celery.beat:Scheduler"  # in memory: a shelve file breaks when beat is killed
+CELERY_BEAT_MAX_LOOP_INTERVAL = 2
+CELERY_BEAT_SCHEDULE = {
+    "sweep": {"task": "ocpi.tasks.drain", "schedule": 5.0, "options": {"expires": 5}},
+    "spread": {"task": "ocpi.tasks.spread", "schedule": 5.0, "options": {"expires": 5}},
+    "prune": {"task": "ocpi.tasks.prune_attempts", "schedule": 3600.0, "options": {"expires": 3600}},
+}
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["console"], "level": env("LOG_LEVEL", default="INFO")},
+    "loggers": {"django.request": {"level": "ERROR"}, "django.security.DisallowedHost": {"level": "CRITICAL"}},
+}
+
+UNFOLD = {
+    "SITE_TITLE": "Gateway",
+    "SITE_HEADER": "OCPI gateway",
+    "SITE_SUBHEADER": "CPOs to DOT-NL",
+    "SITE_SYMBOL": "ev_station",
+    "SHOW_HISTORY": True,
+    "SHOW_VIEW_ON_SITE": False,
+    "STYLES": [lambda request: static("ocpi/admin.css")],
+}

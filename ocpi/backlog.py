@@ -1,0 +1,63 @@
+"""Make the Push rows a new Connection still lacks, and clear away old attempts; in batches, so that nothing waits for it.
+
+What a new Connection lacks has the lowest priority and no clock: CPO changes overtake it. Source: design §7 "Connections".
+"""
+
+import datetime as dt
+
+from django.db import connection, transaction
+from django.db.models.functions import Now
+
+from ocpi import doorbell
+from ocpi.models import PushAttempt
+from tenants.models import Connection
+
+BATCH = 1000
+KEPT_FOR = dt.timedelta(days=90)
+# Uploads that began before the Connection was committed do not see it; they have ended after this.
+SETTLED_AFTER = dt.timedelta(minutes=2)
+
+_MISSING = {
+    "tariff": "deleted_at IS NULL",
+    "location": "is_shown",
+}
+
+
+def spread(target: Connection) -> int:
+    """Make the Push rows of one Connection for everything NDW may see, tariffs first; return how many were missing."""
+    made = sum(_spread_kind(target, kind) for kind in _MISSING)
+    settled = Connection.objects.filter(pk=target.pk, created_at__lt=Now() - SETTLED_AFTER)
+    if not made:
+        settled.update(needs_spreading=False)
+    return made
+
+
+def _spread_kind(target: Connection, kind: str) -> int:
+    made = 0
+    while True:
+        with target.tenant.transaction(), connection.cursor() as cursor:
+            cursor.execute(
+                f"INSERT INTO ocpi_push (tenant_id, connection_id, {kind}_id, state, priority, whole, version, changes, due_at,"  # noqa: S608
+                " attempts, correlation_id, last_answer, accepted_tariff_ids)"
+                " SELECT o.tenant_id, %(connection)s, o.id, 'dirty', 3, true, 1, 0, clock_timestamp(), 0, '', '', ARRAY[]::text[]"
+                f" FROM ocpi_{kind} o WHERE o.tenant_id = %(tenant)s AND {_MISSING[kind]} AND NOT EXISTS"
+                f" (SELECT 1 FROM ocpi_push p WHERE p.connection_id = %(connection)s AND p.{kind}_id = o.id)"
+                f" ORDER BY o.id LIMIT {BATCH} ON CONFLICT DO NOTHING",
+                {"connection": target.pk, "tenant": target.tenant_id},
+            )
+            batch = cursor.rowcount
+            transaction.on_commit(doorbell.ring)
+        made += batch
+        if batch < BATCH:
+            return made
+
+
+def prune_attempts() -> int:
+    """Delete attempts older than KEPT_FOR, in batches; return how many."""
+    pruned = 0
+    while True:
+        old = PushAttempt.objects.filter(started_at__lt=Now() - KEPT_FOR).order_by("started_at").values("pk")[:BATCH]
+        batch, _ = PushAttempt.objects.filter(pk__in=list(old.values_list("pk", flat=True))).delete()
+        pruned += batch
+        if batch < BATCH:
+            return pruned

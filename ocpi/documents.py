@@ -1,0 +1,188 @@
+"""Merge an upload into the stored document: newest wins per EVSE and Connector, no EVSE ever vanishes.
+
+Documents are canonical (`ocpi.rules.check` made them). `sent` holds what the CPO itself sent as `last_updated` where we
+serve another value, keyed "" (Location), "<evse uid>" and "<evse uid>/<connector id>" in lower case; staleness is judged by
+it, not by what we serve. Pure functions: nothing here touches the database.
+Source: OCPI 2.2.1 mod_locations, "Flow and Lifecycle", "PUT Method"; protocol §2.9, L-04, L-05.
+"""
+
+import datetime as dt
+import re
+from dataclasses import dataclass, field
+
+from ocpi.envelope import timestamp
+from ocpi.rules import Finding
+
+REMOVED = "REMOVED"
+_MANDATORY_IN_CONNECTOR = ("max_electric_power", "tariff_ids")
+_TIMES = re.compile(rb'"last_updated":"[^"]*"')
+
+Times = dict[str, str]
+
+
+def order(last_updated: str) -> str:
+    """Return a key that sorts canonical DateTimes: without the Z, "…00" is a prefix of "…00.250" and sorts before it."""
+    return last_updated[:-1]
+
+
+def latest(*times: str) -> str:
+    """Return the latest of canonical DateTimes."""
+    return max(times, key=order)
+
+
+def just_after(last_updated: str) -> str:
+    """Return the DateTime one millisecond later."""
+    return timestamp(dt.datetime.fromisoformat(last_updated) + dt.timedelta(milliseconds=1))
+
+
+def content(body: bytes) -> bytes:
+    """Return a canonical body without its timestamps: equal content needs no push."""
+    return _TIMES.sub(b"", body)
+
+
+def evse_at(document: dict, evse_uid: str) -> tuple[int, dict | None]:
+    """Return position and EVSE of that uid (case does not matter); (number of EVSEs, None) when there is none."""
+    evses = document.get("evses") or []
+    for index, evse in enumerate(evses):
+        if evse["uid"].lower() == evse_uid.lower():
+            return index, evse
+    return len(evses), None
+
+
+def connector_at(evse: dict, connector_id: str) -> tuple[int, dict | None]:
+    """Return position and Connector of that id (case does not matter); (number of connectors, None) when none."""
+    for index, connector in enumerate(evse["connectors"]):
+        if connector["id"].lower() == connector_id.lower():
+            return index, connector
+    return len(evse["connectors"]), None
+
+
+@dataclass
+class Merge:
+    """One upload being merged: what was sent before, what is from now on, and what to tell the CPO."""
+
+    before: Times
+    now: str
+    sent: Times = field(default_factory=dict)
+    notes: list[Finding] = field(default_factory=list)
+
+    def sent_before(self, key: str, served: dict) -> str:
+        """Return the `last_updated` the CPO last sent for a stored object."""
+        return self.before.get(key, served["last_updated"])
+
+    def remember(self, key: str, own: str, served: str) -> None:
+        """Keep the CPO's own time where it differs from the served one."""
+        if own != served:
+            self.sent[key] = own
+
+    def keep(self, key: str) -> None:
+        """Carry over what was known of a stored child and its children."""
+        self.sent |= {k: v for k, v in self.before.items() if k == key or k.startswith(f"{key}/")}
+
+    def note(self, path: str, rule: str, message: str, hint: str = "") -> None:
+        """Add a warning to the answer."""
+        self.notes.append(Finding(path, rule, "warning", message, hint))
+
+    def location(self, old: dict, new: dict, own: str) -> dict:
+        """Return the Location to store when `new` (sent with `own` as last_updated) replaces `old`."""
+        new = {**new, "id": old["id"]}
+        old_evses = {evse["uid"].lower(): evse for evse in old.get("evses") or []}
+        evses = []
+        for index, evse in enumerate(new.get("evses") or []):
+            stored = old_evses.pop(evse["uid"].lower(), None)
+            evses.append(self.evse(stored, evse, f"/evses/{index}"))
+        evses += [self._missing(evse) for evse in old_evses.values()]
+        if evses:
+            new["evses"] = evses
+        return self._settle("", old, new, own, "evses")
+
+    def child(self, location: dict, evse: dict, own: str) -> dict:
+        """Return the Location to store when one EVSE (sent with `own` as last_updated) is put into it."""
+        index, old = evse_at(location, evse["uid"])
+        key = evse["uid"].lower()
+        self.sent = {k: v for k, v in self.before.items() if k != key and not k.startswith(f"{key}/")}
+        evses = list(location.get("evses") or [])
+        evses[index : index + 1] = [self.evse(old, evse, "", own)]
+        new = {**location, "evses": evses}
+        return self._settle("", location, new, self.sent_before("", location), "evses")
+
+    def evse(self, old: dict | None, new: dict, path: str, own: str = "") -> dict:
+        """Return the EVSE to store: `new` (sent with `own` as last_updated) over `old`, or `old` where that is newer."""
+        own = own or new["last_updated"]
+        if old is None:
+            return new
+        key = old["uid"].lower()
+        if new == old or order(own) < order(self.sent_before(key, old)):
+            if new != old:
+                self.note(path, "stale", "older than what you last sent for this EVSE; the newer one was kept")
+            self.keep(key)
+            return old
+        new = {**new, "uid": old["uid"]}
+        if new["status"] == REMOVED:
+            new = _inherit(old, new)
+        old_connectors = {connector["id"].lower(): connector for connector in old["connectors"]}
+        new["connectors"] = [
+            self._connector(key, old_connectors.get(connector["id"].lower()), connector, f"{path}/connectors/{index}")
+            for index, connector in enumerate(new["connectors"])
+        ]
+        if old["status"] == REMOVED != new["status"]:
+            self.note(f"{path}/status", "L-03", "REMOVED is final; the EVSE was brought back", "Use a new uid.")
+        return self._settle(key, old, new, own, "connectors")
+
+    def _connector(self, evse_key: str, old: dict | None, new: dict, path: str) -> dict:
+        if old is None:
+            return new
+        key = f"{evse_key}/{old['id'].lower()}"
+        if order(new["last_updated"]) < order(self.sent_before(key, old)):
+            self.note(path, "stale", "older than what you last sent for this Connector; the newer one was kept")
+            self.keep(key)
+            return old
+        return {**new, "id": old["id"]}
+
+    def _missing(self, evse: dict) -> dict:
+        """Keep an EVSE the CPO left out, as REMOVED: NDW must never see one vanish (L-04)."""
+        self.keep(evse["uid"].lower())
+        if evse["status"] == REMOVED:
+            return evse
+        self.note("/evses", "L-04", f"EVSE {evse['uid']} is missing; it was set to REMOVED", "EVSEs are never deleted.")
+        key = evse["uid"].lower()
+        stamp = latest(just_after(evse["last_updated"]), self.now)
+        self.sent[key] = self.sent_before(key, evse)
+        return {**evse, "status": REMOVED, "last_updated": stamp}
+
+    def _settle(self, key: str, old: dict, new: dict, own: str, children: str) -> dict:
+        """Raise the parent to its children, and never let a served time go backwards."""
+        served = latest(new["last_updated"], *(child["last_updated"] for child in new.get(children) or []))
+        if order(served) < order(old["last_updated"]):
+            same = {**new, "last_updated": ""} == {**old, "last_updated": ""}
+            served = old["last_updated"] if same else just_after(old["last_updated"])
+        self.remember(key, own, served)
+        return {**new, "last_updated": served}
+
+
+def _inherit(old: dict, new: dict) -> dict:
+    """Return a REMOVED EVSE completed with the stored mandatory values it no longer carries."""
+    if new.get("parking_restrictions") is None and old.get("parking_restrictions") is not None:
+        new["parking_restrictions"] = old["parking_restrictions"]
+    stored = {connector["id"].lower(): connector for connector in old["connectors"]}
+    for connector in new["connectors"]:
+        same = stored.get(connector["id"].lower(), {})
+        connector |= {name: same[name] for name in _MANDATORY_IN_CONNECTOR if not connector.get(name) and same.get(name)}
+    return new
+
+
+def status_only(old: dict, new: dict) -> str | None:
+    """Return the uid of the one EVSE whose status is all that changed, or None when anything else did."""
+    if not _same(old, new, "evses"):
+        return None
+    before, after = old.get("evses") or [], new.get("evses") or []
+    changed = [(a, b) for a, b in zip(before, after, strict=False) if a != b]
+    if len(before) != len(after) or len(changed) != 1:
+        return None
+    a, b = changed[0]
+    return b["uid"] if _same(a, b, "status") else None
+
+
+def _same(a: dict, b: dict, apart_from: str) -> bool:
+    ignored = {"last_updated", apart_from}
+    return {k: v for k, v in a.items() if k not in ignored} == {k: v for k, v in b.items() if k not in ignored}

@@ -1,0 +1,69 @@
+"""Wake the push workers after a commit, and never make an upload wait or fail for it.
+
+A thread of this process rings, so that a request costs nothing and a frozen Redis holds nobody up; losing a ring delays a
+change until the sweep (5 s) or the relay, never loses it. One ring is enough for all changes before the next drain: the
+drain answers the bell before it looks for work.
+"""
+
+import logging
+import os
+import threading
+import time
+from functools import cache
+
+import redis
+from celery import current_app
+from django.conf import settings
+
+logger = logging.getLogger(__name__)
+
+KEY = "gateway:doorbell"
+TASK = "ocpi.tasks.drain"
+REST_S = 10.0  # after a failure, before Redis is tried again
+ANSWERED_WITHIN_S = 5  # a ring nobody answered is forgotten after this
+
+
+@cache
+def _redis(pid: int) -> redis.Redis:
+    """One client per process (not shared over a fork)."""
+    return redis.Redis.from_url(settings.REDIS_URL, socket_timeout=2, socket_connect_timeout=2)
+
+
+class _Ringer(threading.Thread):
+    """Rings once for however many changes came meanwhile."""
+
+    def __init__(self) -> None:
+        super().__init__(name="doorbell", daemon=True)
+        self.wanted = threading.Event()
+
+    def run(self) -> None:
+        while True:
+            self.wanted.wait()
+            self.wanted.clear()
+            try:
+                if _redis(os.getpid()).set(KEY, 1, nx=True, ex=ANSWERED_WITHIN_S):
+                    current_app.send_task(TASK, queue="push", expires=30)
+            except Exception as error:  # whatever Redis does, the sweep and the relay deliver
+                logger.warning("Doorbell not heard, the sweep will find the change: %s", type(error).__name__)
+                time.sleep(REST_S)
+
+
+_ringer: tuple[int, _Ringer] | None = None
+
+
+def ring() -> None:
+    """Ask for a drain soon; returns at once."""
+    global _ringer
+    pid = os.getpid()
+    if _ringer is None or _ringer[0] != pid:
+        _ringer = (pid, _Ringer())
+        _ringer[1].start()
+    _ringer[1].wanted.set()
+
+
+def answer() -> None:
+    """Let the next change ring again; called by a drain before it looks for work."""
+    try:
+        _redis(os.getpid()).delete(KEY)
+    except redis.RedisError:
+        logger.debug("Redis is away; the ring expires by itself")

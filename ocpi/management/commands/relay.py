@@ -1,0 +1,35 @@
+"""`manage.py relay`: the third trigger of the drain; needs PostgreSQL only, so that Redis and beat are optional."""
+
+import logging
+import signal
+import threading
+from typing import Any
+
+from django.core.management.base import BaseCommand
+from django.db import InterfaceError, OperationalError, connection
+
+from ocpi import push, queue
+
+logger = logging.getLogger(__name__)
+
+LOOK_EVERY_S = 2.0
+LATE_S = 10.0
+
+
+class Command(BaseCommand):
+    """Look every two seconds; drain when something has been due for ten, which means that nobody else does."""
+
+    help = "Deliver what Celery does not: drains whenever a change has been due for 10 s. Needs PostgreSQL only."
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Run until SIGTERM or SIGINT."""
+        stop = threading.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: stop.set())
+        while not stop.wait(LOOK_EVERY_S):
+            try:
+                if queue.oldest_due_s() > LATE_S:
+                    logger.info("relay: %s requests", push.drain())
+            except (OperationalError, InterfaceError) as error:
+                logger.warning("relay: database not available (%s); looking again", type(error).__name__)
+                connection.close()

@@ -1,0 +1,47 @@
+"""What every API request has in common: message ids, JSON whatever happens, no redirects, no caching."""
+
+import re
+import uuid
+from collections.abc import Callable
+
+from django.http import HttpRequest, HttpResponse
+
+from ocpi import errors
+from ocpi.envelope import correlation_id
+
+API_PATHS = ("/ocpi/", "/api/", "/oauth/")
+_PRINTABLE = re.compile(r"[\x21-\x7e]{1,100}")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+
+
+class OcpiMiddleware:
+    """Give API requests their ids and keep their answers JSON. Source: transport_and_format, "Unique message ids"."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        """Answer one request."""
+        path = request.META.get("PATH_INFO", "")
+        if not path.startswith(API_PATHS):
+            return self.get_response(request)
+        for name in ("X-Request-ID", "X-Correlation-ID"):
+            key = "HTTP_" + name.upper().replace("-", "_")
+            if not _PRINTABLE.fullmatch(request.META.get(key, "")):
+                request.META[key] = str(uuid.uuid4())
+        correlation_id.set(request.META["HTTP_X_CORRELATION_ID"])
+        response = self.get_response(request) if _is_decodable(path) else errors.plain(404, path)
+        if response.status_code >= 400 and "json" not in response.get("Content-Type", ""):
+            response = errors.plain(response.status_code, path)
+        response["X-Request-ID"] = request.META["HTTP_X_REQUEST_ID"]
+        response["X-Correlation-ID"] = request.META["HTTP_X_CORRELATION_ID"]
+        response.setdefault("Cache-Control", "no-store")
+        return response
+
+
+def _is_decodable(path: str) -> bool:
+    """Return False for a path that is not UTF-8 or hides control characters; Django would mend it into another id."""
+    try:
+        return not _CONTROL.search(path.encode("latin-1").decode("utf-8"))
+    except UnicodeError:
+        return False

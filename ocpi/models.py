@@ -1,0 +1,197 @@
+"""Location and Tariff (validated body + the columns we search), Push (what NDW still lacks), PushAttempt (the proof)."""
+
+import orjson
+from django.contrib.postgres.fields import ArrayField
+from django.contrib.postgres.indexes import GinIndex
+from django.db import models
+from django.db.models import Case, F, Q, Value, When
+from django.db.models.functions import Lower, Now
+from django.utils import timezone
+
+from tenants.models import Connection, Tenant
+
+
+class OcpiObject(models.Model):
+    """What Location and Tariff share. Only `ocpi.store` writes them."""
+
+    tenant = models.ForeignKey(Tenant, models.PROTECT, related_name="%(class)ss", db_index=False)
+    ocpi_id = models.CharField("id", max_length=36)
+    body = models.BinaryField(help_text="The document exactly as it is served: canonical JSON.")
+    last_updated = models.DateTimeField(help_text="As in the body.")
+    cpo_times = models.JSONField(
+        null=True, help_text='What the CPO itself sent as last_updated, where we serve another: {"": …, "<evse uid>": …}.'
+    )
+    unknown = models.JSONField(null=True, help_text="Properties OCPI 2.2.1 does not have, by JSON Pointer; not forwarded.")
+    findings = models.JSONField(default=list, help_text="Gaps and warnings of the last verdict.")
+    created_at = models.DateTimeField(default=timezone.now)
+    received_at = models.DateTimeField(default=timezone.now, help_text="When the last applied upload came in.")
+
+    class Meta:
+        abstract = True
+
+    def __str__(self) -> str:
+        return self.ocpi_id
+
+    @property
+    def document(self) -> dict:
+        """Return the body parsed."""
+        return orjson.loads(bytes(self.body))
+
+
+class Location(OcpiObject):
+    """A place with EVSEs and their connectors, all in one body.
+
+    No index holds `last_updated`: it changes with every status, and without it such an update stays on its page (HOT).
+    Source: OCPI 2.2.1 mod_locations, "Location Object".
+    """
+
+    is_shown = models.BooleanField("shown", help_text="Compliant and published: NDW sees it.")
+    publish = models.BooleanField()
+    gaps = ArrayField(models.TextField(), default=list, help_text="Rules of DOT-NL it does not meet.")
+    tariff_ids = ArrayField(models.TextField(), default=list, help_text="Lower case; of EVSEs that are not REMOVED.")
+    latitude = models.FloatField()
+    longitude = models.FloatField()
+    evse_count = models.PositiveIntegerField()
+    connector_count = models.PositiveIntegerField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint("tenant", Lower("ocpi_id"), name="location_id_per_tenant")]
+        indexes = [
+            models.Index("tenant", "id", condition=Q(is_shown=True), name="location_shown"),
+            models.Index("tenant", "id", name="location_order"),
+            GinIndex("tariff_ids", name="location_tariff_ids"),
+        ]
+
+
+class Tariff(OcpiObject):
+    """A price structure. A deleted one stays as a tombstone: only a strictly newer PUT brings it back.
+
+    Source: OCPI 2.2.1 mod_tariffs, "Tariff Object".
+    """
+
+    deleted_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint("tenant", Lower("ocpi_id"), name="tariff_id_per_tenant")]
+        indexes = [models.Index("tenant", "id", condition=Q(deleted_at=None), name="tariff_order")]
+
+
+class PushQuerySet(models.QuerySet):
+    """Push rows with the state a person sees."""
+
+    def with_shown_state(self) -> "PushQuerySet":
+        """Annotate `shown_state`: the stored state, or sending (a live lease) or blocked (a paused Connection)."""
+        return self.annotate(
+            shown_state=Case(
+                When(~Q(state=Push.State.DIRTY), then=F("state")),
+                When(lease_until__gt=Now(), then=Value("sending")),
+                When(connection__is_paused=True, then=Value("blocked")),
+                default=F("state"),
+            )
+        )
+
+
+class Push(models.Model):
+    """What NDW still lacks of one object, over one Connection. Names the object, never a payload.
+
+    `whole` and `evse_uid` gather what changed since a worker last read the body; claiming a row takes them. The clock
+    (`changed_at`) starts with our acceptance of the oldest change that is in no accepted body; `next_changed_at` is the
+    first change that came while a request was under way. Initial load, reconciliation and replay run without a clock.
+    """
+
+    class State(models.TextChoices):
+        """The stored states; `sending`, `blocked` and `withheld` are computed (protocol §9)."""
+
+        DIRTY = "dirty", "Waiting"
+        DELIVERED = "delivered", "Delivered"
+        REJECTED = "rejected", "Rejected"
+
+    class Priority(models.IntegerChoices):
+        """What goes first over one Connection."""
+
+        TARIFF = 0
+        STATUS = 1
+        LOCATION = 2
+        BACKLOG = 3
+        TARIFF_DELETE = 4
+
+    tenant = models.ForeignKey(Tenant, models.PROTECT, related_name="pushes", db_index=False)
+    connection = models.ForeignKey(Connection, models.PROTECT, related_name="pushes", db_index=False)
+    location = models.ForeignKey(Location, models.CASCADE, null=True, related_name="pushes", db_index=False)
+    tariff = models.ForeignKey(Tariff, models.CASCADE, null=True, related_name="pushes", db_index=False)
+    state = models.CharField(max_length=9, choices=State, default=State.DIRTY)
+    priority = models.SmallIntegerField(choices=Priority)
+    whole = models.BooleanField(default=True)
+    evse_uid = models.CharField(max_length=36, null=True, help_text="The one EVSE whose status changed.")  # noqa: DJ001
+    version = models.BigIntegerField(default=1)
+    changes = models.PositiveIntegerField(default=0, help_text="Uploads since the last accepted body.")
+    changed_at = models.DateTimeField(null=True)
+    next_changed_at = models.DateTimeField(null=True)
+    due_at = models.DateTimeField(default=timezone.now)
+    attempts = models.PositiveIntegerField(default=0)
+    lease_until = models.DateTimeField(null=True)
+    lease_token = models.UUIDField(null=True)
+    correlation_id = models.CharField(max_length=100, blank=True, default="")
+    last_answer = models.CharField(max_length=500, blank=True, default="")
+    accepted_at = models.DateTimeField(null=True)
+    accepted_version = models.BigIntegerField(null=True)
+    accepted_hash = models.BinaryField(null=True)
+    accepted_tariff_ids = ArrayField(models.TextField(), default=list)
+
+    objects = PushQuerySet.as_manager()
+
+    class Meta:
+        verbose_name_plural = "pushes"
+        constraints = [
+            models.UniqueConstraint(fields=["tenant", "connection", "location"], name="push_one_per_connection_location"),
+            models.UniqueConstraint(fields=["tenant", "connection", "tariff"], name="push_one_per_connection_tariff"),
+            models.CheckConstraint(
+                condition=Q(location__isnull=True) ^ Q(tariff__isnull=True), name="push_names_one_object"
+            ),
+        ]
+        indexes = [
+            models.Index("connection", "priority", "due_at", condition=Q(state="dirty"), name="push_due"),
+            models.Index("tenant", "connection", condition=Q(state="rejected"), name="push_rejected"),
+            models.Index("location", name="push_location", condition=Q(location__isnull=False)),
+            models.Index("tariff", name="push_tariff", condition=Q(tariff__isnull=False)),
+            GinIndex("accepted_tariff_ids", name="push_accepted_tariff_ids"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.target}"
+
+    @property
+    def target(self) -> OcpiObject:
+        """Return the Location or Tariff."""
+        return self.location or self.tariff  # type: ignore[return-value]
+
+    @property
+    def kind(self) -> str:
+        """Return `location` or `tariff`."""
+        return "location" if self.location_id else "tariff"
+
+
+class PushAttempt(models.Model):
+    """One request to NDW and its answer: the proof of when NDW accepted a change."""
+
+    tenant = models.ForeignKey(Tenant, models.PROTECT, related_name="push_attempts", db_index=False)
+    push = models.ForeignKey(Push, models.CASCADE, related_name="push_attempts")
+    started_at = models.DateTimeField(db_index=True)
+    took_ms = models.PositiveIntegerField()
+    method = models.CharField(max_length=6)
+    url = models.CharField(max_length=500)
+    http_status = models.PositiveSmallIntegerField(null=True)
+    ocpi_status = models.IntegerField(null=True)
+    answer = models.TextField(blank=True, help_text="What NDW said, at most 2 kB; or why there was no answer.")
+    outcome = models.CharField(max_length=12, db_index=True)
+    version = models.BigIntegerField()
+    changes = models.PositiveIntegerField(help_text="How many uploads this request carried.")
+    changed_at = models.DateTimeField(null=True, help_text="Acceptance of the oldest of them; empty: no clock.")
+    request_id = models.CharField(max_length=36)
+    correlation_id = models.CharField(max_length=100, blank=True)
+
+    class Meta:
+        ordering = ["-started_at", "-pk"]
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.url}"

@@ -1,0 +1,183 @@
+"""OCPI Receiver interface: a CPO uploads with PUT, PATCH and DELETE and checks with GET.
+
+Source: OCPI 2.2.1 mod_locations "Receiver Interface", mod_tariffs "Receiver Interface"; protocol §2.3, §2.7, §8.
+"""
+
+import logging
+import re
+from typing import Any
+
+import orjson
+from django.http import HttpResponse
+from django.utils.http import parse_header_parameters
+from rest_framework.request import Request
+
+from ocpi import envelope, errors, reader, rules, store
+from ocpi.models import Location, Tariff
+from ocpi.views import OcpiView, find, part_of
+from tenants.authentication import UploadToken
+from tenants.models import Tenant, Token
+
+logger = logging.getLogger(__name__)
+
+LARGEST_BODY = 1_048_576
+_DIGITS = re.compile(r"[0-9]{1,18}")
+
+
+class ReceiverView(OcpiView):
+    """A view of the Receiver interface: upload tokens only."""
+
+    authentication_classes = [UploadToken]
+    purpose = Token.Purpose.UPLOAD
+
+    def accepted(self, outcome: store.Outcome, what: str) -> HttpResponse:
+        """Answer an upload that was applied, with its findings, and log it."""
+        request = self.request
+        logger.info(
+            "upload %s %s %s: %s, X-Request-ID %s",
+            self.tenant, request.method, what, "changed" if outcome.changed else "unchanged", request.headers["X-Request-ID"],
+        )  # fmt: skip
+        findings = [finding.as_dict() for finding in outcome.findings]
+        message = f"Accepted; {len(findings)} finding(s) in data." if findings else "Success"
+        return envelope.answer(
+            message=message,
+            http_status=201 if outcome.created else 200,
+            data=orjson.dumps(findings) if findings else None,
+        )
+
+
+def read_body(request: Request) -> Any:
+    """Return the parsed body of an upload. Raises UnsupportedMedia, TooLarge, Malformed.
+
+    Reads the stream itself: Django takes a chunked body for an empty one.
+    """
+    media_type, parameters = parse_header_parameters(request.META.get("CONTENT_TYPE", ""))
+    if media_type.lower() != "application/json" or parameters.get("charset", "utf-8").lower() not in ("", "utf-8", "utf8"):
+        raise errors.UnsupportedMedia("Send Content-Type: application/json, in UTF-8.")
+    if request.META.get("HTTP_CONTENT_ENCODING", "identity").lower() != "identity":
+        raise errors.UnsupportedMedia("Send the body without Content-Encoding.")
+    try:
+        return reader.read(_raw(request))
+    except reader.NotJson as error:
+        raise errors.Malformed(f"The body is not acceptable JSON: {error}") from error
+
+
+def _raw(request: Request) -> bytes:
+    length = request.META.get("CONTENT_LENGTH") or ""
+    is_chunked = "HTTP_TRANSFER_ENCODING" in request.META
+    if not is_chunked and length and (not _DIGITS.fullmatch(length) or int(length) > LARGEST_BODY):
+        raise errors.TooLarge(f"The body may have at most {LARGEST_BODY} bytes.")
+    stream = request.META["wsgi.input"]
+    left = LARGEST_BODY + 1 if is_chunked else int(length or 0)
+    pieces = []
+    while left > 0 and (piece := stream.read(min(left, 65536))):
+        pieces.append(piece)
+        left -= len(piece)
+    raw = b"".join(pieces)
+    if len(raw) > LARGEST_BODY:
+        raise errors.TooLarge(f"The body may have at most {LARGEST_BODY} bytes.")
+    if not is_chunked and left:
+        raise errors.Malformed("The body ended before its Content-Length.")
+    return raw
+
+
+def _same_ids(document: Any, **url: str) -> None:
+    """Refuse a body whose identifiers are not those of the URL. Source: transport_and_format, "Errors"."""
+    if not isinstance(document, dict):
+        return  # the verdict says what it should have been
+    wrong = [
+        rules.Finding(f"/{name}", "url-id", "error", f"{str(document[name])[:100]!r} differs from {value!r} in the URL")
+        for name, value in url.items()
+        if name in document and str(document[name]).lower() != value.lower()
+    ]
+    if wrong:
+        raise errors.Refused.because(wrong)
+
+
+def _with_own_spelling(document: Any, tenant: Tenant) -> Any:
+    """Spell the party as the tenant does: CiStrings compare without case, and NDW must see one party."""
+    if isinstance(document, dict):
+        for name in ("country_code", "party_id"):
+            if isinstance(document.get(name), str):
+                document[name] = getattr(tenant, name)
+    return document
+
+
+class LocationView(ReceiverView):
+    """`/locations/{country_code}/{party_id}/{location_id}`."""
+
+    def get(self, request: Request, location_id: str, **party: str) -> HttpResponse:
+        """Return the Location as stored, shown to NDW or not."""
+        return envelope.answer(data=bytes(find(self.tenant, Location, location_id).body))
+
+    def put(self, request: Request, location_id: str, **party: str) -> HttpResponse:
+        """Create or replace."""
+        document = read_body(request)
+        _same_ids(document, id=location_id, **party)
+        return self.accepted(store.put_location(self.tenant, _with_own_spelling(document, self.tenant)), location_id)
+
+    def patch(self, request: Request, location_id: str, **party: str) -> HttpResponse:
+        """Change the named fields."""
+        patch = read_body(request)
+        _same_ids(patch, id=location_id, **party)
+        return self.accepted(store.patch_location(self.tenant, location_id, patch), location_id)
+
+
+class EvseView(ReceiverView):
+    """`/locations/{country_code}/{party_id}/{location_id}/{evse_uid}`."""
+
+    def get(self, request: Request, location_id: str, evse_uid: str, **party: str) -> HttpResponse:
+        """Return the EVSE as stored."""
+        return envelope.answer(data=part_of(find(self.tenant, Location, location_id), evse_uid))
+
+    def put(self, request: Request, location_id: str, evse_uid: str, **party: str) -> HttpResponse:
+        """Create or replace."""
+        document = read_body(request)
+        _same_ids(document, uid=evse_uid)
+        return self.accepted(store.put_evse(self.tenant, location_id, document), f"{location_id}/{evse_uid}")
+
+    def patch(self, request: Request, location_id: str, evse_uid: str, **party: str) -> HttpResponse:
+        """Change the named fields."""
+        patch = read_body(request)
+        _same_ids(patch, uid=evse_uid)
+        return self.accepted(store.patch_evse(self.tenant, location_id, evse_uid, patch), f"{location_id}/{evse_uid}")
+
+
+class ConnectorView(ReceiverView):
+    """`/locations/{country_code}/{party_id}/{location_id}/{evse_uid}/{connector_id}`."""
+
+    def get(self, request: Request, location_id: str, evse_uid: str, connector_id: str, **party: str) -> HttpResponse:
+        """Return the Connector as stored."""
+        return envelope.answer(data=part_of(find(self.tenant, Location, location_id), evse_uid, connector_id))
+
+    def put(self, request: Request, location_id: str, evse_uid: str, connector_id: str, **party: str) -> HttpResponse:
+        """Create or replace."""
+        document = read_body(request)
+        _same_ids(document, id=connector_id)
+        outcome = store.put_connector(self.tenant, location_id, evse_uid, document)
+        return self.accepted(outcome, f"{location_id}/{evse_uid}/{connector_id}")
+
+    def patch(self, request: Request, location_id: str, evse_uid: str, connector_id: str, **party: str) -> HttpResponse:
+        """Change the named fields."""
+        patch = read_body(request)
+        _same_ids(patch, id=connector_id)
+        outcome = store.patch_connector(self.tenant, location_id, evse_uid, connector_id, patch)
+        return self.accepted(outcome, f"{location_id}/{evse_uid}/{connector_id}")
+
+
+class TariffView(ReceiverView):
+    """`/tariffs/{country_code}/{party_id}/{tariff_id}`; a Tariff has no PATCH."""
+
+    def get(self, request: Request, tariff_id: str, **party: str) -> HttpResponse:
+        """Return the Tariff as stored."""
+        return envelope.answer(data=bytes(find(self.tenant, Tariff, tariff_id, deleted_at=None).body))
+
+    def put(self, request: Request, tariff_id: str, **party: str) -> HttpResponse:
+        """Create or replace."""
+        document = read_body(request)
+        _same_ids(document, id=tariff_id, **party)
+        return self.accepted(store.put_tariff(self.tenant, _with_own_spelling(document, self.tenant)), tariff_id)
+
+    def delete(self, request: Request, tariff_id: str, **party: str) -> HttpResponse:
+        """Delete; a Tariff that connectors still name is refused (T-22)."""
+        return self.accepted(store.delete_tariff(self.tenant, tariff_id), tariff_id)

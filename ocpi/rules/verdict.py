@@ -1,0 +1,97 @@
+"""The verdict on an object: is it OCPI, does it meet DOT-NL, what else is odd about it, and the bytes to store.
+
+Source: protocol §2.6, §6, §7.9; design §3, §7.
+"""
+
+import datetime as dt
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import orjson
+
+from ocpi.rules import profiles, semantics, shape, times
+from ocpi.rules.findings import ERROR, GAP, WARNING, Finding, Severity, in_order
+from ocpi.schemas import MODELS, Kind, OcpiObject
+
+Document = dict[str, Any]
+
+
+@dataclass(slots=True)
+class Verdict:
+    """What check() says about one object.
+
+    `document` is the object as it is to be stored (canonical: fields in the schema's order, no nulls, parents'
+    last_updated raised) and `body` its JSON; None and b"" when there are errors. `findings` are errors, then gaps, then
+    warnings; `unknown` holds the properties OCPI does not have, by JSON Pointer.
+    """
+
+    kind: Kind
+    document: Document | None = None
+    body: bytes = b""
+    findings: list[Finding] = field(default_factory=list)
+    unknown: Document = field(default_factory=dict)
+
+    @property
+    def value(self) -> OcpiObject | None:
+        """The document as its pydantic model, made at each call; the document itself is quicker to work with."""
+        return None if self.document is None else MODELS[self.kind].model_validate(self.document)
+
+    @property
+    def errors(self) -> list[Finding]:
+        """Why it is refused."""
+        return self._of(ERROR)
+
+    @property
+    def gaps(self) -> list[Finding]:
+        """Why it is withheld from NDW."""
+        return self._of(GAP)
+
+    @property
+    def warnings(self) -> list[Finding]:
+        """What is worth a look."""
+        return self._of(WARNING)
+
+    @property
+    def outcome(self) -> Literal["ok", "gaps", "refused"]:
+        """The verdict in one word."""
+        if self.document is None:
+            return "refused"
+        return "gaps" if self.gaps else "ok"
+
+    def _of(self, severity: Severity) -> list[Finding]:
+        return [finding for finding in self.findings if finding.severity == severity]
+
+
+def check(kind: Kind, document: object, *, now: dt.datetime | None = None) -> Verdict:
+    """Judge a parsed JSON document; it is left as it is. `now` has a time zone and defaults to the clock.
+
+    Lists that are given empty stay empty; null is dropped. Source: protocol §2.6.
+    """
+    fitted, findings, unknown = shape.fit(kind, document)
+    if fitted is None:
+        return Verdict(kind, findings=in_order(findings), unknown=unknown)
+    canonical, body = _without_nulls(fitted)
+    raised = times.settle(kind, canonical, now)
+    findings += semantics.review(kind, canonical, body)
+    findings += raised
+    findings += profiles.gaps(profiles.DOT_NL_2026, kind, canonical)
+    if not findings:
+        return Verdict(kind, canonical, body, findings, unknown)
+    findings = in_order(findings)
+    if findings[0].severity == ERROR:
+        return Verdict(kind, findings=findings, unknown=unknown)
+    return Verdict(kind, canonical, orjson.dumps(canonical) if raised else body, findings, unknown)
+
+
+def _without_nulls(document: Document) -> tuple[Document, bytes]:
+    body = orjson.dumps(document)
+    if b":null" not in body:
+        return document, body
+    document = _pruned(document)
+    return document, orjson.dumps(document)
+
+
+def _pruned(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _pruned(inner) for key, inner in value.items() if inner is not None}
+    return [_pruned(item) for item in value] if isinstance(value, list) else value

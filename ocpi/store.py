@@ -1,0 +1,389 @@
+"""The only writer of Location and Tariff: object and Push rows go in by one statement of one transaction.
+
+Every function runs in its own transaction, locks the object's row first (which orders concurrent uploads of one object) and
+compares with what is stored; unchanged content writes nothing and pushes nothing.
+Source: OCPI 2.2.1 mod_locations and mod_tariffs, Receiver interface; design §3, §4, §7.
+"""
+
+import datetime as dt
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import orjson
+from django.db import connection, transaction
+from psycopg.types.json import Json
+
+from ocpi import doorbell, documents, rules
+from ocpi.envelope import correlation_id, timestamp
+from ocpi.errors import Refused, Stale, UnknownObject
+from ocpi.models import Push
+from ocpi.rules import Finding
+from tenants.models import Tenant
+
+
+@dataclass
+class Outcome:
+    """What became of one upload."""
+
+    created: bool = False
+    changed: bool = True
+    findings: list[Finding] = field(default_factory=list)
+
+
+class _Row(NamedTuple):
+    """A locked row of either table; what only the other has is None or False."""
+
+    id: int
+    body: bytes
+    cpo_times: dict | None
+    unknown: dict | None
+    is_shown: bool
+    gaps: list[str]
+    deleted: bool
+
+
+# --- Locations ---------------------------------------------------------------------------------------------------------
+
+
+def put_location(tenant: Tenant, document: object) -> Outcome:
+    """Create or replace a Location. Raises Refused, Stale."""
+    verdict = rules.check("location", document)
+    _refuse_errors(verdict)
+    while True:
+        with tenant.transaction():
+            row = _lock("location", tenant, verdict.document["id"])
+            if row is not None:
+                return _replace_location(tenant, row, verdict, verdict.document["last_updated"])
+            change = _Change() if _is_shown(verdict) else None
+            if _write("location", tenant, None, _location_columns(tenant, None, verdict, None), change):
+                return Outcome(created=True, findings=verdict.findings)
+        # Another upload created it between the two statements: now there is a row to lock.
+
+
+def patch_location(tenant: Tenant, location_id: str, patch: object) -> Outcome:
+    """Change the named fields of a Location. Raises Refused, Stale, UnknownObject."""
+    with tenant.transaction():
+        row = _lock("location", tenant, location_id) or _unknown("Location")
+        verdict, own = _patched("location", orjson.loads(row.body), patch)
+        return _replace_location(tenant, row, verdict, own)
+
+
+def put_evse(tenant: Tenant, location_id: str, document: object) -> Outcome:
+    """Create or replace one EVSE of a known Location. Raises Refused, Stale, UnknownObject."""
+    verdict = rules.check("evse", document)
+    _refuse_errors(verdict)
+    with tenant.transaction():
+        row = _lock("location", tenant, location_id) or _unknown("Location")
+        return _put_child(tenant, row, orjson.loads(row.body), verdict, verdict.document["last_updated"])
+
+
+def patch_evse(tenant: Tenant, location_id: str, evse_uid: str, patch: object) -> Outcome:
+    """Change the named fields of one EVSE. Raises Refused, Stale, UnknownObject."""
+    with tenant.transaction():
+        row = _lock("location", tenant, location_id) or _unknown("Location")
+        location = orjson.loads(row.body)
+        verdict, own = _patched("evse", _evse_of(location, evse_uid)[1], patch)
+        return _put_child(tenant, row, location, verdict, own)
+
+
+def put_connector(tenant: Tenant, location_id: str, evse_uid: str, document: object) -> Outcome:
+    """Create or replace one Connector of a known EVSE. Raises Refused, Stale, UnknownObject."""
+    verdict = rules.check("connector", document)
+    _refuse_errors(verdict)
+    with tenant.transaction():
+        row = _lock("location", tenant, location_id) or _unknown("Location")
+        return _put_grandchild(tenant, row, evse_uid, verdict)
+
+
+def patch_connector(tenant: Tenant, location_id: str, evse_uid: str, connector_id: str, patch: object) -> Outcome:
+    """Change the named fields of one Connector. Raises Refused, Stale, UnknownObject."""
+    with tenant.transaction():
+        row = _lock("location", tenant, location_id) or _unknown("Location")
+        _, evse = _evse_of(orjson.loads(row.body), evse_uid)
+        _, connector = documents.connector_at(evse, connector_id)
+        verdict, _ = _patched("connector", connector or _unknown("Connector"), patch)
+        return _put_grandchild(tenant, row, evse_uid, verdict)
+
+
+def _patched(kind: rules.Kind, stored: dict, patch: object) -> tuple[rules.Verdict, str]:
+    """Return the verdict on the stored object with the patch applied, and the patch's own last_updated."""
+    verdict = rules.check_patch(kind, stored, patch)
+    _refuse_errors(verdict)
+    return verdict, rules.canonical_time(patch["last_updated"])  # type: ignore[index]
+
+
+def _replace_location(tenant: Tenant, row: _Row, verdict: rules.Verdict, own: str) -> Outcome:
+    old, document = orjson.loads(row.body), verdict.document
+    merge = _merge(row)
+    if documents.order(own) < documents.order(merge.sent_before("", old)):
+        raise Stale(f"/last_updated: older than {merge.sent_before('', old)}, which you last sent for this Location; not applied")
+    new = merge.location(old, document, own)
+    checked = verdict if new == document else rules.check("location", new)
+    outcome = _store_location(tenant, row, old, checked, merge, verdict.unknown)
+    # What the CPO is told concerns what it sent; what is stored is the verdict of what is served.
+    outcome.findings = [f for f in verdict.findings if f.severity != "gap"] + checked.gaps + merge.notes
+    return outcome
+
+
+def _put_child(tenant: Tenant, row: _Row, location: dict, verdict: rules.Verdict, own: str) -> Outcome:
+    evse = verdict.document
+    index, old = documents.evse_at(location, evse["uid"])
+    merge = _merge(row)
+    if old and documents.order(own) < documents.order(merge.sent_before(evse["uid"].lower(), old)):
+        raise Stale("/last_updated: older than what you last sent for this EVSE; not applied")
+    new = merge.child(location, evse, own)
+    checked = rules.check("location", new)
+    _refuse_errors(checked)
+    prefix = f"/evses/{index}"
+    unknown = {prefix + path: value for path, value in verdict.unknown.items()}
+    outcome = _store_location(tenant, row, location, checked, merge, {**(row.unknown or {}), **unknown})
+    outcome.created = old is None
+    outcome.findings = [f for f in verdict.findings if f.severity != "gap"] + checked.gaps + merge.notes
+    return outcome
+
+
+def _put_grandchild(tenant: Tenant, row: _Row, evse_uid: str, verdict: rules.Verdict) -> Outcome:
+    location = orjson.loads(row.body)
+    _, evse = _evse_of(location, evse_uid)
+    connector, merge = verdict.document, _merge(row)
+    index, old = documents.connector_at(evse, connector["id"])
+    key = f"{evse['uid']}/{connector['id']}".lower()
+    if old and documents.order(connector["last_updated"]) < documents.order(merge.sent_before(key, old)):
+        raise Stale("/last_updated: older than what you last sent for this Connector; not applied")
+    own = merge.sent_before(evse["uid"].lower(), evse)
+    connectors = list(evse["connectors"])
+    connectors[index : index + 1] = [{**connector, "id": old["id"] if old else connector["id"]}]
+    raised = documents.latest(evse["last_updated"], connector["last_updated"])
+    new = merge.child(location, {**evse, "connectors": connectors, "last_updated": raised}, own)
+    checked = rules.check("location", new)
+    _refuse_errors(checked)
+    outcome = _store_location(tenant, row, location, checked, merge, row.unknown)
+    outcome.created = old is None
+    outcome.findings = [f for f in verdict.findings if f.severity != "gap"] + checked.gaps + merge.notes
+    return outcome
+
+
+def _store_location(
+    tenant: Tenant, row: _Row, old: dict, verdict: rules.Verdict, merge: documents.Merge, unknown: dict | None
+) -> Outcome:
+    """Write what a merge came to, unless nothing changed. Raises Refused when it would unpublish a shown Location."""
+    new_gaps = [gap for gap in verdict.gaps if gap.rule not in row.gaps]
+    if row.is_shown and new_gaps:
+        raise Refused.because([*new_gaps, *merge.notes])
+    if row.body == verdict.body and (merge.sent or None) == row.cpo_times:
+        return Outcome(changed=False)
+    changed = documents.content(row.body) != documents.content(verdict.body)
+    change = None
+    if changed and (row.is_shown or _is_shown(verdict)):
+        uid = documents.status_only(old, verdict.document) if row.is_shown else None
+        change = _Change(evse_uid=uid)
+    _write("location", tenant, row.id, _location_columns(tenant, row, verdict, merge.sent or None, unknown), change)
+    return Outcome(changed=changed)
+
+
+def _is_shown(verdict: rules.Verdict, was_shown: bool = False) -> bool:
+    return verdict.document["publish"] and (was_shown or not verdict.gaps)
+
+
+def _location_columns(
+    tenant: Tenant, row: _Row | None, verdict: rules.Verdict, sent: dict | None, unknown: dict | None = None
+) -> dict[str, Any]:
+    document = verdict.document
+    evses = document.get("evses") or []
+    in_service = [evse for evse in evses if evse["status"] != documents.REMOVED]
+    tariff_ids = {t.lower() for evse in in_service for c in evse["connectors"] for t in c.get("tariff_ids") or ()}
+    return _columns(verdict, sent, verdict.unknown if row is None else unknown) | {
+        "is_shown": _is_shown(verdict, bool(row and row.is_shown)),
+        "publish": document["publish"],
+        "gaps": sorted({gap.rule for gap in verdict.gaps}),
+        "tariff_ids": sorted(tariff_ids),
+        "latitude": float(document["coordinates"]["latitude"]),
+        "longitude": float(document["coordinates"]["longitude"]),
+        "evse_count": len(evses),
+        "connector_count": sum(len(evse["connectors"]) for evse in evses),
+    }
+
+
+def _evse_of(location: dict, evse_uid: str) -> tuple[int, dict]:
+    index, evse = documents.evse_at(location, evse_uid)
+    return index, evse or _unknown("EVSE")
+
+
+# --- Tariffs -----------------------------------------------------------------------------------------------------------
+
+
+def put_tariff(tenant: Tenant, document: object) -> Outcome:
+    """Create or replace a Tariff. Raises Refused, Stale (also when not newer than its tombstone)."""
+    verdict = rules.check("tariff", document)
+    _refuse_errors(verdict)
+    while True:
+        with tenant.transaction():
+            row = _lock("tariff", tenant, verdict.document["id"])
+            if row is not None:
+                return _replace_tariff(tenant, row, verdict)
+            columns = _columns(verdict, None, verdict.unknown) | {"deleted_at": None}
+            if _write("tariff", tenant, None, columns, _Change(priority=Push.Priority.TARIFF)):
+                return Outcome(created=True, findings=verdict.findings)
+
+
+def _replace_tariff(tenant: Tenant, row: _Row, verdict: rules.Verdict) -> Outcome:
+    old = orjson.loads(row.body)
+    was, now = documents.order(old["last_updated"]), documents.order(verdict.document["last_updated"])
+    if now < was or (row.deleted and now == was):
+        state = "deleted" if row.deleted else "last sent"
+        raise Stale(f"/last_updated: not newer than the Tariff you {state} ({old['last_updated']}); not applied")
+    verdict = verdict if verdict.document["id"] == old["id"] else rules.check("tariff", verdict.document | {"id": old["id"]})
+    if row.body == verdict.body and not row.deleted:
+        return Outcome(changed=False, findings=verdict.findings)
+    changed = row.deleted or documents.content(row.body) != documents.content(verdict.body)
+    change = _Change(priority=Push.Priority.TARIFF) if changed else None
+    _write("tariff", tenant, row.id, _columns(verdict, None, verdict.unknown) | {"deleted_at": None}, change)
+    return Outcome(created=row.deleted, changed=changed, findings=verdict.findings)
+
+
+def delete_tariff(tenant: Tenant, tariff_id: str) -> Outcome:
+    """Turn a Tariff into a tombstone and delete it at NDW. Raises UnknownObject; Refused while a connector names it (T-22)."""
+    with tenant.transaction():
+        row = _lock("tariff", tenant, tariff_id)
+        if row is None or row.deleted:
+            _unknown("Tariff")
+        naming = tenant.locations.filter(tariff_ids__contains=[tariff_id.lower()])
+        named_by = list(naming.order_by("pk").values_list("ocpi_id", flat=True)[:6])
+        if named_by:
+            locations = ", ".join(named_by[:5]) + (" …" if len(named_by) > 5 else "")
+            hint = "Take the tariff off these connectors first."
+            raise Refused.because([Finding("", "T-22", "error", f"connectors still name this Tariff; Locations: {locations}", hint)])
+        _write("tariff", tenant, row.id, {"deleted_at": _now()}, _Change(priority=Push.Priority.TARIFF_DELETE))
+    return Outcome()
+
+
+# --- What both share ---------------------------------------------------------------------------------------------------
+
+
+def _refuse_errors(verdict: Any) -> None:
+    if verdict.errors:
+        raise Refused.because(verdict.findings)
+
+
+def _unknown(what: str) -> Any:
+    raise UnknownObject(f"Unknown {what}.")
+
+
+def _now() -> dt.datetime:
+    return dt.datetime.now(dt.UTC)
+
+
+def _merge(row: _Row) -> documents.Merge:
+    return documents.Merge(row.cpo_times or {}, timestamp())
+
+
+@dataclass
+class _Change:
+    """What an upload means for NDW."""
+
+    priority: int = Push.Priority.LOCATION
+    evse_uid: str | None = None  # the one EVSE whose status is all that changed
+
+    def __post_init__(self) -> None:
+        if self.evse_uid:
+            self.priority = Push.Priority.STATUS
+
+
+_LOCK = {
+    "location": (
+        "SELECT id, body, cpo_times, unknown, is_shown, gaps, false FROM ocpi_location"
+        " WHERE tenant_id = %s AND lower(ocpi_id) = lower(%s) FOR NO KEY UPDATE"
+    ),
+    "tariff": (
+        "SELECT id, body, cpo_times, unknown, deleted_at IS NULL, NULL, deleted_at IS NOT NULL FROM ocpi_tariff"
+        " WHERE tenant_id = %s AND lower(ocpi_id) = lower(%s) FOR NO KEY UPDATE"
+    ),
+}
+
+
+def _lock(kind: str, tenant: Tenant, ocpi_id: str) -> _Row | None:
+    with connection.cursor() as cursor:
+        cursor.execute(_LOCK[kind], [tenant.pk, ocpi_id])
+        found = cursor.fetchone()
+    if found is None:
+        return None
+    row = _Row(*found)
+    return row._replace(body=bytes(row.body), cpo_times=_loads(row.cpo_times), unknown=_loads(row.unknown))
+
+
+def _loads(value: str | dict | None) -> dict | None:
+    return orjson.loads(value) if isinstance(value, str) else value
+
+
+def _columns(verdict: rules.Verdict, sent: dict | None, unknown: dict | None) -> dict[str, Any]:
+    return {
+        "ocpi_id": verdict.document["id"],
+        "body": verdict.body,
+        "last_updated": verdict.document["last_updated"],
+        "cpo_times": Json(sent) if sent else None,
+        "unknown": Json(unknown) if unknown else None,
+        "findings": Json([finding.as_dict() for finding in verdict.findings]),
+        "received_at": _now(),
+    }
+
+
+def push_rows(kind: str) -> str:
+    """Return the SQL that marks written objects as changed for every Connection of their tenant.
+
+    Expects a CTE `written(id, tenant_id)` and the parameters evse_uid, priority, correlation_id, has_clock. A row in
+    flight (it has a lease token) starts the next count at `next_changed_at`; a rejected one starts anew.
+    """
+    return f"""
+    INSERT INTO ocpi_push AS push (tenant_id, connection_id, {kind}_id, state, priority, whole, version, changes, changed_at,
+                                   due_at, attempts, correlation_id, last_answer, accepted_tariff_ids)
+    SELECT written.tenant_id, c.id, written.id, 'dirty', %(priority)s, true, 1, 1,
+           CASE WHEN %(has_clock)s THEN clock_timestamp() END, clock_timestamp(), 0, %(correlation_id)s, '', ARRAY[]::text[]
+    FROM written JOIN tenants_connection c ON c.tenant_id = written.tenant_id AND NOT c.is_retired
+    ON CONFLICT (tenant_id, connection_id, {kind}_id) DO UPDATE SET
+        state = 'dirty',
+        priority = CASE WHEN push.state = 'dirty' AND excluded.priority < 4 THEN least(push.priority, excluded.priority)
+                        ELSE excluded.priority END,
+        whole = push.whole OR %(evse_uid)s::text IS NULL OR coalesce(push.evse_uid <> %(evse_uid)s, false),
+        evse_uid = CASE WHEN NOT push.whole AND (push.evse_uid IS NULL OR push.evse_uid = %(evse_uid)s)
+                        THEN %(evse_uid)s::text END,
+        version = push.version + 1,
+        changes = push.changes + 1,
+        changed_at = CASE WHEN push.state = 'dirty' THEN coalesce(push.changed_at, excluded.changed_at)
+                          ELSE excluded.changed_at END,
+        next_changed_at = CASE WHEN push.lease_token IS NOT NULL
+                               THEN coalesce(push.next_changed_at, excluded.changed_at) END,
+        due_at = excluded.due_at,
+        attempts = 0,
+        correlation_id = excluded.correlation_id
+    """  # noqa: S608 - kind is one of two literals
+
+
+def _write(kind: str, tenant: Tenant, row_id: int | None, columns: dict[str, Any], change: _Change | None) -> bool:
+    """Insert or update one object and mark its Push rows; False when another upload inserted it first."""
+    names = list(columns)
+    if row_id is None:
+        columns = columns | {"created_at": columns["received_at"]}
+        names = list(columns)
+        values = ", ".join(f"%({name})s" for name in names)
+        sql = (
+            f"INSERT INTO ocpi_{kind} (tenant_id, {', '.join(names)}) VALUES (%(tenant_id)s, {values})"  # noqa: S608
+            " ON CONFLICT (tenant_id, lower(ocpi_id)) DO NOTHING RETURNING id, tenant_id"
+        )
+    else:
+        assignments = ", ".join(f"{name} = %({name})s" for name in names)
+        sql = f"UPDATE ocpi_{kind} SET {assignments} WHERE id = %(row_id)s RETURNING id, tenant_id"  # noqa: S608
+    parameters = columns | {"tenant_id": tenant.pk, "row_id": row_id}
+    if change:
+        sql = f"WITH written AS ({sql}), pushed AS ({push_rows(kind)}) SELECT id FROM written"
+        parameters |= {
+            "evse_uid": change.evse_uid,
+            "priority": int(change.priority),
+            "correlation_id": correlation_id.get(),
+            "has_clock": True,
+        }
+    with connection.cursor() as cursor:
+        cursor.execute(sql, parameters)
+        done = cursor.fetchone() is not None
+    if change and done:
+        transaction.on_commit(doorbell.ring)
+    return done

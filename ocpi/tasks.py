@@ -1,0 +1,25 @@
+"""Celery tasks: they find nothing out by themselves and may run twice, late or next to each other."""
+
+from celery import shared_task
+
+from ocpi import backlog, push
+from tenants.models import Connection
+
+
+@shared_task
+def drain() -> int:
+    """Send what is due; started by the doorbell and by beat."""
+    return push.drain()
+
+
+@shared_task
+def spread() -> int:
+    """Make the Push rows that new Connections lack."""
+    waiting = Connection.objects.filter(needs_spreading=True, is_retired=False).select_related("tenant")
+    return sum(backlog.spread(connection) for connection in waiting)
+
+
+@shared_task
+def prune_attempts() -> int:
+    """Delete attempts that are no longer needed as proof."""
+    return backlog.prune_attempts()

@@ -1,0 +1,139 @@
+"""NDW access tokens: fetched once however many workers ask, shared through the database, renewed before they end.
+
+Times are counted from the receipt by our own clocks, never by what the token or NDW's clock says. A fetch that fails is
+not repeated within FETCH_REST_S, and the current token is used until it ends. Source: protocol §7.3; reliability C12.
+"""
+
+import json
+import logging
+import time
+from dataclasses import dataclass
+
+from django.db import connection
+
+from ocpi import ndw
+from tenants import secrets
+from tenants.models import ServiceAccount
+
+logger = logging.getLogger(__name__)
+
+FETCH_LEASE_S, FETCH_REST_S = 15, 5
+RENEW_AT = 0.8  # of the life
+ASSUMED_LIFE_S, LONGEST_LIFE_S = 60, 86_400  # what an absurd or missing expires_in counts as; what is absurd
+LONGEST_TOKEN = 16_384
+
+
+class AccountRefused(Exception):
+    """NDW's IAM server does not accept this client: an operator must look."""
+
+
+@dataclass
+class _Cached:
+    token: str
+    sealed: str
+    renew_at: float  # monotonic
+    ends_at: float
+
+
+_cache: dict[int, _Cached] = {}
+
+
+def access_token(account: ServiceAccount) -> str | None:
+    """Return a token, or None while there is none to be had (IAM down, or another worker is fetching). Raises AccountRefused."""
+    cached = _cache.get(account.pk)
+    if cached and time.monotonic() < cached.renew_at:
+        return cached.token
+    cached = _cache[account.pk] = _shared(account) or _Cached("", "", 0, 0)
+    if time.monotonic() >= cached.renew_at and _may_fetch(account):
+        cached = _cache[account.pk] = _fetch(account) or cached
+    return cached.token if time.monotonic() < cached.ends_at else None
+
+
+def invalidate(account: ServiceAccount, token: str) -> None:
+    """Forget a token NDW refused, unless another worker has already replaced it."""
+    cached = _cache.get(account.pk)
+    if cached and cached.token == token:
+        del _cache[account.pk]
+        ServiceAccount.objects.filter(pk=account.pk, access_token_sealed=cached.sealed).update(
+            access_token_sealed="", access_token_expires_at=None, access_token_renew_at=None
+        )
+
+
+def _shared(account: ServiceAccount) -> _Cached | None:
+    now = time.monotonic()
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT access_token_sealed, extract(epoch FROM access_token_renew_at - clock_timestamp())::float,"
+            " extract(epoch FROM access_token_expires_at - clock_timestamp())::float"
+            " FROM tenants_serviceaccount WHERE id = %s AND access_token_sealed <> ''",
+            [account.pk],
+        )
+        row = cursor.fetchone()
+    if row is None:
+        return None
+    account.access_token_sealed = row[0]
+    try:
+        return _Cached(account.access_token, row[0], now + row[1], now + row[2])
+    except secrets.Undecryptable:
+        return None  # FIELD_KEYS changed: fetch a new one
+
+
+def _may_fetch(account: ServiceAccount) -> bool:
+    """Return True for one caller at a time; the others go on with what they have."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE tenants_serviceaccount SET fetching_until = clock_timestamp() + %s * interval '1 s'"
+            " WHERE id = %s AND (fetching_until IS NULL OR fetching_until < clock_timestamp())",
+            [FETCH_LEASE_S, account.pk],
+        )
+        return cursor.rowcount == 1
+
+
+def _fetch(account: ServiceAccount) -> _Cached | None:
+    asked_at = time.monotonic()
+    try:
+        answer = ndw.fetch_token(account.token_url, account.client_id, account.client_secret)
+    except ndw.Insecure as error:
+        raise AccountRefused(f"{account.token_url}: {error}") from error
+    except ndw.NdwError as error:
+        return _rest(account, str(error))
+    if answer.http_status in (400, 401, 403):
+        _rest(account, f"HTTP {answer.http_status}")
+        raise AccountRefused(f"{account.token_url} answered HTTP {answer.http_status}: {answer.text[:200]}")
+    token, life_s = _read(answer)
+    if not token:
+        return _rest(account, f"HTTP {answer.http_status} without an access token")
+    sealed = account.seal_access_token(token)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE tenants_serviceaccount SET access_token_sealed = %s, fetching_until = NULL,"
+            " access_token_renew_at = clock_timestamp() + %s * interval '1 s',"
+            " access_token_expires_at = clock_timestamp() + %s * interval '1 s' WHERE id = %s",
+            [sealed, life_s * RENEW_AT, life_s, account.pk],
+        )
+    return _Cached(token, sealed, asked_at + life_s * RENEW_AT, asked_at + life_s)
+
+
+def _rest(account: ServiceAccount, reason: str) -> None:
+    logger.warning("No access token for %s: %s; trying again", account, reason)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE tenants_serviceaccount SET fetching_until = clock_timestamp() + %s * interval '1 s' WHERE id = %s",
+            [FETCH_REST_S, account.pk],
+        )
+
+
+def _read(answer: ndw.Answer) -> tuple[str, int]:
+    """Return the token ("" for none) and its life in seconds."""
+    try:
+        fields = json.loads(answer.text) if answer.http_status == 200 and answer.is_complete else {}
+        token = fields.get("access_token")
+    except (ValueError, AttributeError, RecursionError):
+        return "", 0
+    if not isinstance(token, str) or not 0 < len(token) <= LONGEST_TOKEN or not token.isascii() or not token.isprintable():
+        return "", 0
+    try:
+        life_s = int(fields.get("expires_in"))
+    except (ValueError, TypeError, OverflowError):
+        life_s = 0
+    return token, life_s if 0 < life_s <= LONGEST_LIFE_S else ASSUMED_LIFE_S

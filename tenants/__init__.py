@@ -1,0 +1,1 @@
+"""Who may talk to us, and as which party; knows nothing of OCPI objects."""

@@ -1,0 +1,69 @@
+"""Turn the Authorization header into a credential: `request.auth` is a Token or an OAuthClient.
+
+Which of the two doors it opens, and for which party, the views decide; here an unknown, revoked or expired credential, or
+one of an inactive tenant, is refused alike.
+"""
+
+import base64
+import binascii
+import re
+
+from rest_framework.authentication import BaseAuthentication
+from rest_framework.exceptions import AuthenticationFailed
+from rest_framework.request import Request
+
+from tenants import oauth, secrets
+from tenants.models import Credential, Token
+
+LONGEST = 4096  # a header longer than any of our credentials is refused before any work
+_HEADER = re.compile(r"([A-Za-z]+) (\S+)")
+
+
+class _HeaderAuthentication(BaseAuthentication):
+    """Read `Authorization: <scheme> <value>`."""
+
+    schemes: tuple[str, ...] = ("token",)
+
+    def authenticate(self, request: Request) -> tuple[Credential, Credential]:
+        """Return (credential, credential). Raises AuthenticationFailed (401) for all else, also for no header."""
+        header = request.META.get("HTTP_AUTHORIZATION", "")
+        match = _HEADER.fullmatch(header) if len(header) <= LONGEST else None
+        if match is None or match[1].lower() not in self.schemes:
+            raise AuthenticationFailed("An Authorization header with a valid credential is needed.")
+        found = find_token(match[2]) if match[1].lower() == "token" else oauth.find_client(match[2])
+        if found is None:
+            raise AuthenticationFailed("The credential is not valid.")
+        found.touch()
+        return found, found
+
+    def authenticate_header(self, request: Request) -> str:
+        """Name the scheme, which makes DRF answer 401."""
+        return ", ".join(scheme.title() for scheme in self.schemes)
+
+
+class UploadToken(_HeaderAuthentication):
+    """CPO, OCPI Receiver interface: `Authorization: Token …`."""
+
+
+class PullToken(_HeaderAuthentication):
+    """NDW, OCPI Sender interface: `Authorization: Token …` or `Authorization: Bearer <JWT>`."""
+
+    schemes = ("token", "bearer")
+
+
+def find_token(value: str) -> Token | None:
+    """Return the live token a header value stands for, sent raw or in Base64, with or without a newline inside.
+
+    Source: OCPI 2.2.1 transport_and_format, "Authorization header"; protocol §2.5.
+    """
+    digests = [secrets.digest(candidate) for candidate in _candidates(value)]
+    found = list(Token.objects.live().of_usable_tenants().filter(digest__in=digests).select_related("tenant")[:2])
+    return found[0] if len(found) == 1 else None
+
+
+def _candidates(value: str) -> set[str]:
+    try:
+        padded = value + "=" * (-len(value) % 4)
+        return {value, base64.b64decode(padded, validate=True).decode().rstrip("\r\n")}
+    except (binascii.Error, UnicodeDecodeError, ValueError):
+        return {value}

@@ -1,0 +1,308 @@
+"""Who may talk to us (Tenant, Token, OAuthClient) and how we reach NDW for them (ServiceAccount, Connection)."""
+
+import contextlib
+import datetime as dt
+from collections.abc import Iterator
+
+from django.core.validators import RegexValidator
+from django.db import models, transaction
+from django.db.models import Q
+from django.db.models.functions import Now, Upper
+from django.utils import timezone
+
+from tenants import secrets
+
+
+class Environment(models.TextChoices):
+    """NDW's two environments; they deliver independently of each other."""
+
+    STAGING = "staging", "Staging"
+    PRODUCTION = "production", "Production"
+
+
+class Tenant(models.Model):
+    """One CPO under one party. A company with two party ids has two tenants.
+
+    Source: OCPI 2.2.1 credentials, "CredentialsRole"; NDW DOT-NL, "party_id".
+    """
+
+    country_code = models.CharField(
+        max_length=2,
+        validators=[RegexValidator(r"\A[A-Za-z]{2}\Z", "Two letters (ISO 3166-1 alpha-2), for example NL.")],
+        help_text="Country of the CPO's party, not of its sites: two letters, for example NL.",
+    )
+    party_id = models.CharField(
+        max_length=3,
+        validators=[RegexValidator(r"\A[A-Za-z0-9]{3}\Z", "Three letters or digits (ISO 15118), for example EXA.")],
+        help_text="The CPO's own id: three letters or digits. Under any other id NDW silently hides the data.",
+    )
+    name = models.CharField(max_length=100)
+    contact_name = models.CharField(max_length=100, blank=True)
+    contact_email = models.EmailField(blank=True)
+    is_active = models.BooleanField("active", default=True, help_text="An inactive tenant's credentials answer 401.")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["country_code", "party_id"]
+        constraints = [
+            models.UniqueConstraint(
+                Upper("country_code"), Upper("party_id"), name="one_tenant_per_party", violation_error_message="This party exists."
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.country_code}-{self.party_id}"
+
+    def save(self, *args, **kwargs) -> None:
+        """Store the party in capitals, as NDW shows it."""
+        self.country_code, self.party_id = self.country_code.upper(), self.party_id.upper()
+        super().save(*args, **kwargs)
+
+    def owns(self, country_code: str, party_id: str) -> bool:
+        """Return True when the pair is this tenant's own party; case does not matter.
+
+        Source: OCPI 2.2.1 types, "CiString".
+        """
+        return (country_code.upper(), party_id.upper()) == (self.country_code, self.party_id)
+
+    @contextlib.contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Run every statement of one request or task for this tenant in one transaction.
+
+        The one place where row-level security can learn the tenant.
+        """
+        with transaction.atomic():
+            yield
+
+
+class CredentialQuerySet(models.QuerySet):
+    """What tokens and OAuth clients have in common."""
+
+    def live(self) -> "CredentialQuerySet":
+        """Return those neither revoked nor expired."""
+        return self.filter(Q(expires_at=None) | Q(expires_at__gt=Now()), revoked_at=None)
+
+    def of_usable_tenants(self) -> "CredentialQuerySet":
+        """Return those of active tenants, and those for all tenants."""
+        return self.filter(Q(tenant__is_active=True) | Q(tenant=None))
+
+
+class Credential(models.Model):
+    """Something secret a caller shows us: kept as a digest, found by it, shown once when made."""
+
+    is_authenticated = True  # what DRF's IsAuthenticated asks of request.user
+    purpose: str
+    LIVE_AT_A_TIME = 2  # the old one and its successor, while the other side changes over
+
+    tenant = models.ForeignKey(
+        Tenant, models.CASCADE, null=True, blank=True, related_name="%(class)ss", help_text="Empty: all tenants, later ones too."
+    )
+    digest = models.CharField(max_length=64, editable=False, db_index=True)
+    note = models.CharField(max_length=100, blank=True, help_text="Who has it, for example a system or a ticket number.")
+    created_at = models.DateTimeField(auto_now_add=True)
+    expires_at = models.DateTimeField(null=True, blank=True, help_text="Empty: until it is revoked.")
+    revoked_at = models.DateTimeField(null=True, blank=True, editable=False)
+    last_used_at = models.DateTimeField(null=True, blank=True, editable=False)
+
+    objects = CredentialQuerySet.as_manager()
+
+    class Meta:
+        abstract = True
+        ordering = ["-created_at", "-pk"]
+
+    @property
+    def is_live(self) -> bool:
+        """Return True while the credential opens the door (its tenant's state apart)."""
+        return self.revoked_at is None and (self.expires_at is None or self.expires_at > timezone.now())
+
+    def covers(self, tenant: Tenant) -> bool:
+        """Return True when this credential may see the tenant."""
+        return self.tenant_id is None or self.tenant_id == tenant.pk
+
+    def revoke(self) -> None:
+        """Refuse the credential from now on."""
+        self.revoked_at = timezone.now()
+        self.save(update_fields=["revoked_at"])
+
+    def issue(self) -> str:
+        """Save this new credential and return its value, which cannot be shown again. A third live one revokes the oldest."""
+        value, prefix = secrets.new_token(self.purpose)
+        self.digest = secrets.digest(value)
+        self._named(prefix)
+        with transaction.atomic():
+            siblings = type(self).objects.live().filter(**self._siblings()).order_by("-created_at", "-pk")
+            surplus = siblings.values_list("pk", flat=True)[self.LIVE_AT_A_TIME - 1 :]
+            type(self).objects.filter(pk__in=list(surplus)).update(revoked_at=timezone.now())
+            self.save()
+        return value
+
+    def _named(self, prefix: str) -> None:
+        """Keep the part of the value that may be seen."""
+        raise NotImplementedError
+
+    def _siblings(self) -> dict:
+        """Say which credentials count together for LIVE_AT_A_TIME."""
+        return {"tenant": self.tenant}
+
+    def touch(self) -> None:
+        """Note the use, at most once a minute: an upload must not pay for it with a write."""
+        now = timezone.now()
+        if self.last_used_at is None or now - self.last_used_at > dt.timedelta(minutes=1):
+            type(self).objects.filter(pk=self.pk).update(last_used_at=now)
+
+
+class Token(Credential):
+    """A credentials token: a CPO uploads with it, or NDW pulls with it.
+
+    Source: OCPI 2.2.1 transport_and_format, "Authorization header".
+    """
+
+    class Purpose(models.TextChoices):
+        """Which of the two doors the token opens."""
+
+        UPLOAD = "upload", "Upload (CPO)"
+        PULL = "pull", "Pull (NDW)"
+
+    purpose = models.CharField(max_length=6, choices=Purpose)
+    prefix = models.CharField(max_length=20, editable=False)
+
+    class Meta(Credential.Meta):
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(tenant__isnull=False) | Q(purpose="pull"),
+                name="upload_token_has_a_tenant",
+                violation_error_message="An upload token belongs to one tenant.",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.prefix}… ({self.tenant or 'all tenants'})"
+
+    def _named(self, prefix: str) -> None:
+        self.prefix = prefix
+
+    def _siblings(self) -> dict:
+        return super()._siblings() | {"purpose": self.purpose}
+
+
+class OAuthClient(Credential):
+    """A client of our token endpoint: NDW's other way to pull.
+
+    Source: NDW DOT-NL, "Pull", OAuth2 client credentials.
+    """
+
+    purpose = Token.Purpose.PULL
+
+    client_id = models.CharField(max_length=64, unique=True, editable=False)
+    not_before = models.DateTimeField(
+        default=timezone.now, help_text="Access tokens issued before this moment are refused."
+    )
+
+    class Meta(Credential.Meta):
+        verbose_name = "OAuth2 client"
+
+    def __str__(self) -> str:
+        return f"{self.client_id} ({self.tenant or 'all tenants'})"
+
+    def _named(self, prefix: str) -> None:
+        self.client_id = prefix
+
+
+class ServiceAccount(models.Model):
+    """Our client at NDW's IAM server; one account may deliver for many tenants.
+
+    Source: NDW DOT-NL, "Push", service account for DOT-NL data submission.
+    """
+
+    name = models.CharField(max_length=100, unique=True)
+    environment = models.CharField(max_length=10, choices=Environment)
+    token_url = models.URLField(max_length=255, help_text="Where access tokens are fetched.")
+    client_id = models.CharField(max_length=255)
+    client_secret_sealed = models.TextField(editable=False, default="")
+    access_token_sealed = models.TextField(editable=False, default="")
+    access_token_expires_at = models.DateTimeField(null=True, editable=False)
+    access_token_renew_at = models.DateTimeField(null=True, editable=False)
+    fetching_until = models.DateTimeField(null=True, editable=False, help_text="Somebody is fetching a token till then.")
+
+    class Meta:
+        ordering = ["environment", "name"]
+        verbose_name = "service account"
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.environment})"
+
+    def _bound_to(self, field: str) -> str:
+        return f"serviceaccount|{field}|{self.pk}"
+
+    def set_client_secret(self, plain: str) -> None:
+        """Seal a new secret and forget the access token the old one fetched; saves the row."""
+        if self.pk is None:
+            self.save()
+        self.client_secret_sealed = secrets.encrypt(plain, self._bound_to("client_secret"))
+        self.access_token_sealed, self.access_token_expires_at, self.access_token_renew_at = "", None, None
+        self.save()
+
+    @property
+    def client_secret(self) -> str:
+        """Return the secret in the clear, for the call to NDW's IAM only."""
+        return secrets.decrypt(self.client_secret_sealed, self._bound_to("client_secret"))
+
+    def seal_access_token(self, plain: str) -> str:
+        """Return the ciphertext under which an access token is shared between workers."""
+        return secrets.encrypt(plain, self._bound_to("access_token"))
+
+    @property
+    def access_token(self) -> str:
+        """Return the shared access token in the clear, or ""."""
+        if not self.access_token_sealed:
+            return ""
+        return secrets.decrypt(self.access_token_sealed, self._bound_to("access_token"))
+
+
+class Connection(models.Model):
+    """Deliver one tenant's changes to one environment of NDW.
+
+    A Connection pauses itself when NDW refuses it as such (credentials, URL, certificate, party); a person resumes it. A
+    target that does not answer opens the circuit: until `probe_at` nothing is sent, then one request tries.
+    """
+
+    tenant = models.ForeignKey(Tenant, models.PROTECT, related_name="connections")
+    environment = models.CharField(max_length=10, choices=Environment)
+    service_account = models.ForeignKey(ServiceAccount, models.PROTECT, related_name="connections")
+    push_url = models.URLField(
+        max_length=255,
+        help_text="What NDW gave: the part before /locations/… and /tariffs/…",
+    )
+    is_paused = models.BooleanField("paused", default=False)
+    paused_at = models.DateTimeField(null=True, blank=True, editable=False)
+    pause_reason = models.CharField(max_length=500, blank=True)
+    is_retired = models.BooleanField("retired", default=False, help_text="Nothing is sent any more; the history stays.")
+    failures = models.PositiveIntegerField(default=0, editable=False, help_text="Requests in a row without an answer.")
+    probe_at = models.DateTimeField(null=True, editable=False)
+    same_refusals = models.PositiveIntegerField(default=0, editable=False)
+    refusal_kind = models.CharField(max_length=40, blank=True, editable=False)
+    allowance = models.FloatField(default=0, editable=False, help_text="Requests the rate cap still allows.")
+    allowance_at = models.DateTimeField(default=timezone.now, editable=False)
+    needs_spreading = models.BooleanField(default=True, editable=False, help_text="Push rows are still to be made.")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["tenant", "environment"]
+        constraints = [
+            models.UniqueConstraint(fields=["tenant", "environment"], name="one_connection_per_tenant_environment")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.tenant} → {self.environment}"
+
+    def pause(self, reason: str) -> None:
+        """Send nothing more until somebody resumes; changes go on being noted."""
+        type(self).objects.filter(pk=self.pk, is_paused=False).update(
+            is_paused=True, paused_at=timezone.now(), pause_reason=reason[:500]
+        )
+
+    def resume(self) -> None:
+        """Send again, with a closed circuit and no memory of refusals."""
+        type(self).objects.filter(pk=self.pk).update(
+            is_paused=False, paused_at=None, pause_reason="", failures=0, probe_at=None, same_refusals=0, refusal_kind=""
+        )

@@ -1,0 +1,1 @@
+"""The tests; `tests.ndw_simulator` is also a program."""

@@ -1,0 +1,115 @@
+"""The cast: `cpo` and `rival` (two tenants), their clients, `ndw` (a running simulator), and real servers for all."""
+
+import json
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from django.conf import settings
+from django.http import HttpResponse
+from django.test import Client
+
+from gateway import embedded
+from tenants.models import Tenant, Token
+from tests import factories, ndw_simulator
+from tests import settings as test_settings
+
+
+@pytest.fixture(scope="session")
+def servers() -> Iterator[None]:
+    """Run PostgreSQL and Redis, unless the environment names others; a missing service fails, it never skips."""
+    with ExitStack() as stack:
+        if test_settings.IS_EMBEDDED:
+            stack.enter_context(embedded.running(test_settings.DATA, create=True))
+        yield
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings(servers: None, django_db_modify_db_settings_parallel_suffix: None) -> None:
+    """Have the servers up before the test database is made."""
+
+
+@dataclass
+class Caller:
+    """A client of one interface: paths are relative to its root, bodies are JSON, answers are parsed."""
+
+    root: str
+    headers: dict[str, str]
+
+    def call(self, method: str, path: str, body: Any = None, **headers: str) -> HttpResponse:
+        """Make a request; a body of bytes goes as it is."""
+        raw = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
+        content = {"data": raw, "content_type": "application/json"} if body is not None else {}
+        given = {name.replace("_", "-"): value for name, value in headers.items()}
+        response = Client().generic(method, self.root + path, headers=self.headers | given, **content)
+        response.envelope = json.loads(response.content) if response.content else None  # type: ignore[attr-defined]
+        return response
+
+    def get(self, path: str = "", **headers: str) -> HttpResponse:
+        """GET."""
+        return self.call("GET", path, **headers)
+
+    def put(self, path: str, body: Any, **headers: str) -> HttpResponse:
+        """PUT."""
+        return self.call("PUT", path, body, **headers)
+
+    def patch(self, path: str, body: Any, **headers: str) -> HttpResponse:
+        """PATCH."""
+        return self.call("PATCH", path, body, **headers)
+
+    def delete(self, path: str, **headers: str) -> HttpResponse:
+        """DELETE."""
+        return self.call("DELETE", path, **headers)
+
+
+def uploader(tenant: Tenant) -> Caller:
+    """Return a tenant's client of the Receiver interface, at `/locations/…` or `/tariffs/…` of its own party."""
+    token = factories.make_token(tenant, Token.Purpose.UPLOAD)
+    return Caller("/ocpi/receiver/2.2.1", {"Authorization": f"Token {token}"})
+
+
+def puller(tenant: Tenant) -> Caller:
+    """Return NDW's client of a tenant's Sender interface."""
+    token = factories.make_token(tenant, Token.Purpose.PULL)
+    root = f"/ocpi/sender/{tenant.country_code}/{tenant.party_id}/2.2.1"
+    return Caller(root, {"Authorization": f"Token {token}"})
+
+
+@pytest.fixture
+def cpo(db: None) -> Tenant:
+    """A tenant, NL-EXA."""
+    return factories.make_tenant("EXA")
+
+
+@pytest.fixture
+def rival(db: None) -> Tenant:
+    """Another tenant, NL-RIV."""
+    return factories.make_tenant("RIV")
+
+
+@pytest.fixture
+def upload(cpo: Tenant) -> Caller:
+    """`cpo`'s client of the Receiver interface."""
+    return uploader(cpo)
+
+
+@pytest.fixture
+def pull(cpo: Tenant) -> Caller:
+    """NDW's client of `cpo`'s Sender interface."""
+    return puller(cpo)
+
+
+@pytest.fixture(scope="session")
+def _simulator() -> Iterator[Any]:
+    with ndw_simulator.running() as simulator:
+        yield simulator
+
+
+@pytest.fixture
+def ndw(_simulator: Any) -> Any:
+    """NDW, empty and without faults."""
+    _simulator.reset()
+    assert settings.NDW_ALLOWED_HOSTS == ["127.0.0.1", "localhost"]
+    return _simulator

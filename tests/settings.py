@@ -1,0 +1,40 @@
+"""Settings for the tests: fixed values for the environment, then the real settings.
+
+Without DATABASE_URL and REDIS_URL the embedded servers of `var/test` are used; `conftest.py` starts them.
+"""
+
+import base64
+import os
+from pathlib import Path
+
+from gateway import embedded
+
+DATA = Path(os.environ.get("GATEWAY_DATA") or Path(__file__).parent.parent / "var") / "test"
+IS_EMBEDDED = not (os.environ.get("DATABASE_URL") and os.environ.get("REDIS_URL"))
+if IS_EMBEDDED:
+    os.environ["DATABASE_URL"], os.environ["REDIS_URL"] = embedded.urls(DATA)
+
+# A P-256 key made for the tests; it opens nothing else.
+_SIGNING_KEY = (
+    "MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgXoS6BulV7ciLg+qEcr3QPapdBsuMMJlHgPQijcfdVxyhRANC"
+    "AAShcutId0ESmI0wLunWvpRbhWC50xOFiaSojQxeBuIafJh9XFL2ELZhTScbSt3+C8MozK+A7rM57b/Ge1wMk2u4"
+)
+os.environ |= {
+    "GATEWAY_DATA": str(DATA),
+    "SECRET_KEY": "only-for-the-tests-" * 3,
+    "FIELD_KEYS": "t1:" + base64.b64encode(b"t" * 32).decode(),
+    "TOKEN_PEPPER": "only-for-the-tests",
+    "SIGNING_KEYS": "t1:" + _SIGNING_KEY,
+    "NDW_ALLOWED_HOSTS": "127.0.0.1,localhost",
+    "NDW_RATE_CAP": "500",
+    "LOG_LEVEL": "WARNING",
+}
+os.environ.pop("PUBLIC_URL", None)
+
+from gateway.settings import *  # noqa: E402, F403
+
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
+}

@@ -1,0 +1,97 @@
+"""The tree: imports run in one direction, every file is in the list, migrations agree with the models."""
+
+import ast
+from pathlib import Path
+
+import pytest
+from django.core.management import call_command
+
+ROOT = Path(__file__).resolve().parent.parent
+
+# A file may import from those above it, never below; files in one line do not import from each other.
+ORDER = [
+    ["tenants.secrets"],
+    ["tenants.models"],
+    ["tenants.oauth"],
+    ["tenants.authentication", "tenants.provision"],
+    ["tenants.admin", "tenants.apps", "tenants.management.commands.provision"],
+    ["ocpi.reader"],
+    ["ocpi.schemas.types"],
+    ["ocpi.schemas.locations", "ocpi.schemas.tariffs"],
+    ["ocpi.schemas"],
+    ["ocpi.rules.findings"],
+    ["ocpi.rules.shape", "ocpi.rules.semantics", "ocpi.rules.profiles", "ocpi.rules.times"],
+    ["ocpi.rules.verdict"],
+    ["ocpi.rules.patch"],
+    ["ocpi.rules"],
+    ["ocpi.envelope"],
+    ["ocpi.errors"],
+    ["ocpi.middleware", "ocpi.health"],
+    ["ocpi.ndw"],
+    ["ocpi.rulings"],
+    ["ocpi.models"],
+    ["ocpi.tokens", "ocpi.queue", "ocpi.documents", "ocpi.doorbell"],
+    ["ocpi.push", "ocpi.backlog"],
+    ["ocpi.tasks"],
+    ["ocpi.store"],
+    ["ocpi.views"],
+    ["ocpi.receive", "ocpi.serve", "ocpi.admin"],
+    ["ocpi.checks", "ocpi.urls", "ocpi.apps", "ocpi.management.commands.relay"],
+]
+RANK = {name: rank for rank, names in enumerate(ORDER) for name in names}
+
+
+def modules(package: str) -> dict[str, Path]:
+    """Return every module of a package but migrations and empty __init__ files."""
+    found = {}
+    for path in sorted((ROOT / package).rglob("*.py")):
+        name = ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+        if ".migrations" not in name and "import" in path.read_text():
+            found[name] = path
+    return found
+
+
+def imports(path: Path, known: set[str]) -> set[str]:
+    """Return which of `known` a file imports, at the top or inside a function."""
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names |= {f"{node.module}.{alias.name}" for alias in node.names} | {node.module}
+    submodules = {name for name in names & known if not any(other.startswith(f"{name}.") for other in names & known)}
+    return submodules
+
+
+@pytest.mark.parametrize("package", ["tenants", "ocpi"])
+def test_layout_imports_run_upwards_only(package):
+    known = set(RANK)
+
+    wrong = [
+        f"{name} imports {other}"
+        for name, path in modules(package).items()
+        for other in imports(path, known)
+        if RANK[other] >= RANK[name] and not name.startswith("ocpi.apps")
+    ]
+
+    assert wrong == []
+
+
+@pytest.mark.parametrize("package", ["tenants", "ocpi"])
+def test_layout_every_module_has_its_place(package):
+    assert set(modules(package)) - set(RANK) == set()
+
+
+def test_layout_no_app_imports_the_wiring():
+    wrong = [
+        name
+        for package in ("tenants", "ocpi")
+        for name, path in modules(package).items()
+        if "gateway." in path.read_text().replace("gateway.example", "") and "from gateway" in path.read_text()
+    ]
+
+    assert wrong == []
+
+
+def test_layout_migrations_agree_with_models(db):
+    call_command("makemigrations", check=True, dry_run=True, verbosity=0)
