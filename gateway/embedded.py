@@ -22,7 +22,7 @@ from gateway.servers import EmbeddedError, Folder
 ROOT = Path(__file__).resolve().parent.parent
 
 
-class NotMade(EmbeddedError):  # noqa: N818 - errors are named for the fault
+class NotMade(EmbeddedError):
     """The data folder was never made."""
 
 

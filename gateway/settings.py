@@ -81,6 +81,7 @@ DATABASES["default"] |= {
     "CONN_HEALTH_CHECKS": True,
     "OPTIONS": {
         "connect_timeout": 3,
+        "prepare_threshold": 5,  # for tenants.sql; PgBouncer needs max_prepared_statements
         "application_name": "gateway",
         "keepalives_idle": 15,
         "keepalives_interval": 5,
@@ -91,7 +92,9 @@ DATABASES["default"] |= {
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 REDIS_URL = env("REDIS_URL", default="")
 HAS_SERVERS = bool(env("DATABASE_URL", default="") and REDIS_URL)
-CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}  # nothing that matters hangs on Redis
+CACHES = {
+    "default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}
+}  # nothing that matters hangs on Redis
 
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}"}

@@ -39,9 +39,8 @@ class Child:
 
     @property
     def pid(self) -> int:
-        """Return its process id, which is its group's too. Only while it was started."""
-        assert self.process is not None  # noqa: S101
-        return self.process.pid
+        """Return its process id, which is its group's too. Raises RuntimeError when it was not started."""
+        return self._started().pid
 
     def start(self) -> None:
         """Start it; what it prints is added to its log."""
@@ -77,12 +76,15 @@ class Child:
 
     def bury(self) -> int:
         """Kill what is left of its group, which could hold the port or a task; return the exit code."""
-        assert self.process is not None  # noqa: S101
+        process, self.process = self._started(), None
         with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self.pid, signal.SIGKILL)
-        code = self.process.wait()
-        self.process = None
-        return code
+            os.killpg(process.pid, signal.SIGKILL)
+        return process.wait()
+
+    def _started(self) -> subprocess.Popen[bytes]:
+        if self.process is None:
+            raise RuntimeError(f"{self.name} was not started")
+        return self.process
 
     def last_lines(self, count: int = 5) -> list[str]:
         """Return the end of its log."""

@@ -97,7 +97,11 @@ class LocationAdmin(ObjectAdmin):
     ]  # fmt: skip
     readonly_fields = fields
 
-    @display(description="NDW", ordering="is_shown", label={"shown": "success", "withheld": "danger", "not published": "info"})
+    @display(
+        description="NDW",
+        ordering="is_shown",
+        label={"shown": "success", "withheld": "danger", "not published": "info"},
+    )
     def visible(self, location: Location) -> str:
         """Show whether NDW sees it."""
         if location.is_shown:
@@ -107,7 +111,7 @@ class LocationAdmin(ObjectAdmin):
     @display(description="gaps")
     def gap_list(self, location: Location) -> str:
         """Show which demands of DOT-NL it does not meet."""
-        return ", ".join(location.gaps) or "–"
+        return ", ".join(location.gaps) or "-"
 
 
 @admin.register(Tariff)
@@ -162,7 +166,11 @@ class PushAdmin(ReadOnlyAdmin):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet:
         """Compute the state, and leave the bodies in the database."""
-        unread = [f"{kind}__{name}" for kind in ("location", "tariff") for name in ("body", "findings", "unknown", "cpo_times")]
+        unread = [
+            f"{kind}__{name}"
+            for kind in ("location", "tariff")
+            for name in ("body", "findings", "unknown", "cpo_times")
+        ]
         return super().get_queryset(request).with_shown_state().defer(*unread)  # type: ignore[attr-defined]
 
     def has_push_permission(self, request: HttpRequest) -> bool:

@@ -37,7 +37,7 @@ def _spread_kind(target: Connection, kind: str) -> int:
     while True:
         with target.tenant.transaction(), connection.cursor() as cursor:
             cursor.execute(
-                f"INSERT INTO ocpi_push (tenant_id, connection_id, {kind}_id, state, priority, whole, version, changes, due_at,"  # noqa: S608
+                f"INSERT INTO ocpi_push (tenant_id, connection_id, {kind}_id, state, priority, whole, version, changes, due_at,"
                 " attempts, correlation_id, last_answer, accepted_tariff_ids)"
                 " SELECT o.tenant_id, %(connection)s, o.id, 'dirty', 3, true, 1, 0, clock_timestamp(), 0, '', '', ARRAY[]::text[]"
                 f" FROM ocpi_{kind} o WHERE o.tenant_id = %(tenant)s AND {_MISSING[kind]} AND NOT EXISTS"

@@ -167,7 +167,9 @@ def _inherit(old: dict, new: dict) -> dict:
     stored = {connector["id"].lower(): connector for connector in old["connectors"]}
     for connector in new["connectors"]:
         same = stored.get(connector["id"].lower(), {})
-        connector |= {name: same[name] for name in _MANDATORY_IN_CONNECTOR if not connector.get(name) and same.get(name)}
+        connector |= {
+            name: same[name] for name in _MANDATORY_IN_CONNECTOR if not connector.get(name) and same.get(name)
+        }
     return new
 
 

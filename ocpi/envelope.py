@@ -39,7 +39,9 @@ def _tail(code: int, message: str) -> bytes:
     )
 
 
-def answer(*, code: int = 1000, message: str = "Success", http_status: int = 200, data: bytes | None = None) -> HttpResponse:
+def answer(
+    *, code: int = 1000, message: str = "Success", http_status: int = 200, data: bytes | None = None
+) -> HttpResponse:
     """Return an envelope; `data` is JSON already, None leaves it out."""
     head = b"{" if data is None else b'{"data":%b,' % data
     return HttpResponse(head + _tail(code, message), status=http_status, content_type="application/json")

@@ -116,7 +116,13 @@ def unavailable() -> HttpResponse:
 
 def plain(http_status: int, path: str) -> HttpResponse:
     """Answer in the API's own form what Django would have answered as a page of HTML."""
-    messages = {400: "Bad request.", 403: "Forbidden.", 404: "Nothing here.", 405: "Method not allowed.", 503: "Not available now."}
+    messages = {
+        400: "Bad request.",
+        403: "Forbidden.",
+        404: "Nothing here.",
+        405: "Method not allowed.",
+        503: "Not available now.",
+    }
     message = messages.get(http_status, "Internal error." if http_status >= 500 else "Refused.")
     if path.startswith("/ocpi/"):
         code = SERVER_ERROR if http_status >= 500 else CLIENT_ERROR

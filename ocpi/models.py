@@ -19,9 +19,12 @@ class OcpiObject(models.Model):
     body = models.BinaryField(help_text="The document exactly as it is served: canonical JSON.")
     last_updated = models.DateTimeField(help_text="As in the body.")
     cpo_times = models.JSONField(
-        null=True, help_text='What the CPO itself sent as last_updated, where we serve another: {"": …, "<evse uid>": …}.'
+        null=True,
+        help_text='What the CPO itself sent as last_updated, where we serve another: {"": …, "<evse uid>": …}.',
     )
-    unknown = models.JSONField(null=True, help_text="Properties OCPI 2.2.1 does not have, by JSON Pointer; not forwarded.")
+    unknown = models.JSONField(
+        null=True, help_text="Properties OCPI 2.2.1 does not have, by JSON Pointer; not forwarded."
+    )
     findings = models.JSONField(default=list, help_text="Gaps and warnings of the last verdict.")
     created_at = models.DateTimeField(default=timezone.now)
     received_at = models.DateTimeField(default=timezone.now, help_text="When the last applied upload came in.")
@@ -143,7 +146,9 @@ class Push(models.Model):
     class Meta:
         verbose_name_plural = "pushes"
         constraints = [
-            models.UniqueConstraint(fields=["tenant", "connection", "location"], name="push_one_per_connection_location"),
+            models.UniqueConstraint(
+                fields=["tenant", "connection", "location"], name="push_one_per_connection_location"
+            ),
             models.UniqueConstraint(fields=["tenant", "connection", "tariff"], name="push_one_per_connection_tariff"),
             models.CheckConstraint(
                 condition=Q(location__isnull=True) ^ Q(tariff__isnull=True), name="push_names_one_object"

@@ -91,7 +91,9 @@ def _session() -> requests.Session:
         session = _local.session = requests.Session()
         session.trust_env = False
         session.headers.clear()
-        session.headers.update({"User-Agent": "ocpi-gateway", "Accept": "application/json", "Accept-Encoding": "identity"})
+        session.headers.update(
+            {"User-Agent": "ocpi-gateway", "Accept": "application/json", "Accept-Encoding": "identity"}
+        )
         session.mount("https://", HTTPAdapter(pool_connections=4, pool_maxsize=4, max_retries=0))
         session.mount("http://", HTTPAdapter(pool_connections=4, pool_maxsize=4, max_retries=0))
     return session

@@ -201,5 +201,6 @@ def _log(result: Result) -> None:
     logger.log(
         level,
         "push %s %s %s %s: %s (%s) in %s ms, X-Request-ID %s",
-        claimed.connection, result.method, claimed.kind, claimed.ocpi_id, do, result.ruling.reason, result.took_ms, result.request_id,
+        claimed.connection, result.method, claimed.kind, claimed.ocpi_id,
+        do, result.ruling.reason, result.took_ms, result.request_id,
     )  # fmt: skip

@@ -88,7 +88,7 @@ _MAY_GO = f"""
      OR NOT EXISTS (
         SELECT 1 FROM ocpi_tariff t JOIN ocpi_push lp ON lp.accepted_tariff_ids @> ARRAY[lower(t.ocpi_id)::text]
         WHERE t.id = p.tariff_id AND lp.connection_id = p.connection_id))
-"""  # noqa: S608 - numbers of our own
+"""
 
 _CLAIM = f"""
     WITH due AS (
@@ -101,7 +101,7 @@ _CLAIM = f"""
         whole = false, evse_uid = NULL, next_changed_at = NULL
     FROM due WHERE p.id = due.id
     RETURNING p.id, p.version, due.whole, due.evse_uid, p.attempts, p.changes, p.changed_at, p.correlation_id
-"""  # noqa: S608
+"""
 
 _BODIES = """
     SELECT p.id, 'location', l.ocpi_id, l.body, false, l.tariff_ids
@@ -128,7 +128,7 @@ def oldest_due_s() -> float:
     """Return how long the oldest row that could be sent has been due, in seconds; 0 when there is none."""
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT extract(epoch FROM clock_timestamp() - min(p.due_at))::float FROM ocpi_push p"  # noqa: S608
+            "SELECT extract(epoch FROM clock_timestamp() - min(p.due_at))::float FROM ocpi_push p"
             f" JOIN tenants_connection c ON c.id = p.connection_id AND NOT c.is_paused AND NOT c.is_retired WHERE {_DUE}"
         )
         return cursor.fetchone()[0] or 0.0
@@ -155,7 +155,18 @@ def claim(target: Connection, limit: int, access_token: str) -> list[Claimed]:
         cursor.execute(_BODIES, {"ids": list(rows)})
         bodies = cursor.fetchall()
     return [
-        Claimed(*rows[pk], kind, ocpi_id, bytes(body), is_deleted, tariff_ids, token, taken_at + LEASE_S, target, access_token)
+        Claimed(
+            *rows[pk],
+            kind,
+            ocpi_id,
+            bytes(body),
+            is_deleted,
+            tariff_ids,
+            token,
+            taken_at + LEASE_S,
+            target,
+            access_token,
+        )
         for pk, kind, ocpi_id, body, is_deleted, tariff_ids in bodies
     ]
 

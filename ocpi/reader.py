@@ -4,14 +4,15 @@ orjson parses. What it lets pass (double keys, NUL, numbers that a float does no
 the raw bytes, whose strings are cut out once; the tree is not walked. Only what looks suspicious is read again, slowly
 and exactly.
 
-A number that a float would change comes out as a Decimal: no field of ours takes one, so the shape refuses it (2001).
-Absurd numbers, of more digits or with a larger exponent than anything real, are not read at all (400).
+A number that a float would change comes out as Inexact, which no field takes, so the shape refuses it (2001). Absurd
+numbers, of more digits or with a larger exponent than anything real, are not read at all (400).
 
 Source: OCPI 2.2.1 transport_and_format, "Request format"; protocol §2.6; RFC 8259.
 """
 
 import json
 import re
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
@@ -32,24 +33,37 @@ _ESCAPED_CONTROL = re.compile(rb"\\(?:[bfnrt]|u00(?:[0189]|7[fF]))")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
-class NotJson(ValueError):  # noqa: N818  (errors are named for the fault)
+class NotJson(ValueError):
     """The bytes are not JSON that we read; the message says why."""
 
 
+@dataclass(frozen=True, slots=True)
+class Inexact:
+    """A number that a float would change. Not a Decimal: pydantic's strict float takes whatever can become a float."""
+
+    literal: str
+
+    def __str__(self) -> str:
+        return self.literal
+
+
 def read(raw: bytes) -> Any:
-    """Return the JSON document in `raw`: dicts, lists, str, int, float, bool, None; Decimal where a float would lie.
+    """Return the JSON document in `raw`: dict, list, str, int, float, bool and None; Inexact where a float would lie.
 
     16.0 stays a float and -0 becomes 0. Takes under 250 ms for any megabyte. Raises NotJson.
 
     Source: protocol §2.6.
     """
+    pieces = _unescaped(raw).split(b'"')
+    structure = b"".join(pieces[::2])
+    brackets = structure.translate(_ROUND, _NO_BRACKETS)
+    if len(brackets) > 2 * MAX_CONTAINERS or structure.count(b",") >= MAX_VALUES:
+        raise NotJson(f"more than {MAX_CONTAINERS} arrays and objects, or {MAX_VALUES} values")
     try:
         document = orjson.loads(raw)
     except orjson.JSONDecodeError as error:
         raise NotJson(str(error)) from None
-    pieces = _unescaped(raw).split(b'"')
-    structure = b"".join(pieces[::2])
-    _refuse_big(structure)
+    _refuse_deep(brackets)
     if _has_odd_number(structure) or _has_odd_text(raw) or _lacks_quotes(document, raw, len(pieces) - 1):
         return _read_exactly(raw)
     return document
@@ -66,10 +80,7 @@ def _lacks_quotes(document: Any, raw: bytes, quotes: int) -> bool:
     return dumped != raw and _unescaped(dumped).count(b'"') != quotes
 
 
-def _refuse_big(structure: bytes) -> None:
-    brackets = structure.translate(_ROUND, _NO_BRACKETS)
-    if len(brackets) > 2 * MAX_CONTAINERS or structure.count(b",") >= MAX_VALUES:
-        raise NotJson(f"more than {MAX_CONTAINERS} arrays and objects, or {MAX_VALUES} values")
+def _refuse_deep(brackets: bytes) -> None:
     depth = 0
     while brackets:
         depth += 1
@@ -98,11 +109,15 @@ def _read_exactly(raw: bytes) -> Any:
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     members = dict(pairs)
     if len(members) < len(pairs):
-        names = [name for name, _ in pairs]
-        raise NotJson(f"key {next(name for name in names if names.count(name) > 1)[:100]!r} is given twice")
+        raise NotJson(f"key {_twice(pairs)[:100]!r} is given twice")
     if any(map(_CONTROL.search, members)):
         raise NotJson("control character in a key")
     return members
+
+
+def _twice(pairs: list[tuple[str, Any]]) -> str:
+    seen: set[str] = set()
+    return next(name for name, _ in pairs if name in seen or seen.add(name))  # type: ignore[func-returns-value]
 
 
 def _int(literal: str) -> int:
@@ -111,15 +126,14 @@ def _int(literal: str) -> int:
     return int(literal)
 
 
-def _float(literal: str) -> float | Decimal:
+def _float(literal: str) -> float | Inexact:
     mantissa, _, exponent = literal.lower().partition("e")
     if len(mantissa.lstrip("-").replace(".", "")) > MAX_DIGITS:
         raise NotJson(f"number of more than {MAX_DIGITS} digits")
     if len(exponent) > 4 or abs(int(exponent or 0)) > MAX_EXPONENT:
         raise NotJson(f"exponent beyond {MAX_EXPONENT}")
     number = float(literal) + 0.0  # -0.0 + 0.0 is 0.0
-    exact = Decimal(literal)
-    return number if exact == Decimal(repr(number)) else exact
+    return number if Decimal(literal) == Decimal(repr(number)) else Inexact(literal)
 
 
 def _has_stray_nul(value: Any, is_known: bool = True) -> bool:

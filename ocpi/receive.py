@@ -52,7 +52,11 @@ def read_body(request: Request) -> Any:
     Reads the stream itself: Django takes a chunked body for an empty one.
     """
     media_type, parameters = parse_header_parameters(request.META.get("CONTENT_TYPE", ""))
-    if media_type.lower() != "application/json" or parameters.get("charset", "utf-8").lower() not in ("", "utf-8", "utf8"):
+    if media_type.lower() != "application/json" or parameters.get("charset", "utf-8").lower() not in (
+        "",
+        "utf-8",
+        "utf8",
+    ):
         raise errors.UnsupportedMedia("Send Content-Type: application/json, in UTF-8.")
     if request.META.get("HTTP_CONTENT_ENCODING", "identity").lower() != "identity":
         raise errors.UnsupportedMedia("Send the body without Content-Encoding.")

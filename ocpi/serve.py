@@ -15,9 +15,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 import orjson
-import psycopg
 from django.conf import settings
-from django.db import connection
 from django.http import HttpResponse
 from rest_framework.request import Request
 
@@ -25,6 +23,7 @@ from ocpi import envelope, errors
 from ocpi.models import Location
 from ocpi.rules import canonical_time
 from ocpi.views import OcpiView, find, part_of
+from tenants import sql
 from tenants.authentication import PullToken, UploadToken
 from tenants.models import Credential, Tenant, Token
 
@@ -198,7 +197,9 @@ class ListView(SenderView):
         next_url = None
         if len(rows.documents) > page.limit:
             next_url = f"{base_url(request)}{request.path}?{page.next_query(rows.keys[page.limit - 1])}"
-        logger.info("pull %s %s: %s of %s from %s", self.tenant, self.table, len(documents), total, page.after or page.offset)
+        logger.info(
+            "pull %s %s: %s of %s from %s", self.tenant, self.table, len(documents), total, page.after or page.offset
+        )
         return envelope.page(documents, total=total, limit=page.limit, next_url=next_url)
 
     def _conditions(self, page: Page) -> tuple[str, dict[str, Any]]:
@@ -212,9 +213,8 @@ class ListView(SenderView):
 
     def _count(self, page: Page) -> int:
         where, parameters = self._conditions(page)
-        with connection.cursor() as cursor:
-            cursor.execute(f"SELECT count(*) FROM {self.table} WHERE {where}", parameters)  # noqa: S608 - our own literals
-            return cursor.fetchone()[0]
+        row = sql.run(f"SELECT count(*) FROM {self.table} WHERE {where}", parameters).fetchone()
+        return row[0] if row else 0
 
     def _rows(self, page: Page) -> "_Rows":
         """Return one row more than the page holds, if there is one: then another page follows."""
@@ -225,11 +225,11 @@ class ListView(SenderView):
         else:
             offset = "OFFSET %(offset)s"
         # The key list comes from the partial index alone; only the rows of the page are looked up.
-        sql = (
-            f"SELECT id, body FROM {self.table} JOIN (SELECT id FROM {self.table} WHERE {where}"  # noqa: S608
+        query = (
+            f"SELECT id, body FROM {self.table} JOIN (SELECT id FROM {self.table} WHERE {where}"
             f" ORDER BY id {offset} LIMIT %(limit)s) AS page USING (id) ORDER BY id"
         )
-        return _fetch(sql, parameters | {"after": page.after, "offset": page.offset, "limit": page.limit + 1})
+        return _fetch(query, parameters | {"after": page.after, "offset": page.offset, "limit": page.limit + 1})
 
 
 @dataclass
@@ -238,16 +238,13 @@ class _Rows:
     documents: list[bytes]
 
 
-def _fetch(sql: str, parameters: dict[str, Any]) -> _Rows:
-    """Run a query for (id, body) over the raw driver in binary: Django's own cursor would send the bodies as hex."""
-    connection.ensure_connection()
-    with psycopg.Cursor(connection.connection) as cursor:
-        cursor.execute(sql, parameters, binary=True)
-        result = cursor.pgresult
-        assert result is not None  # noqa: S101 - a SELECT has one
-        rows = range(result.ntuples)
-        keys = [int.from_bytes(result.get_value(row, 0) or b"") for row in rows]
-        return _Rows(keys, [result.get_value(row, 1) or b"" for row in rows])
+def _fetch(query: str, parameters: dict[str, Any]) -> _Rows:
+    """Run a query for (id, body) and take the bytes as the driver got them."""
+    result = sql.run(query, parameters).pgresult
+    assert result is not None  # noqa: S101 - a SELECT has one
+    rows = range(result.ntuples)
+    keys = [int.from_bytes(result.get_value(row, 0) or b"") for row in rows]
+    return _Rows(keys, [result.get_value(row, 1) or b"" for row in rows])
 
 
 class LocationListView(ListView):

@@ -10,14 +10,15 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import orjson
-from django.db import connection, transaction
-from psycopg.types.json import Json
+from django.db import transaction
+from psycopg.types.json import Jsonb
 
-from ocpi import doorbell, documents, rules
+from ocpi import documents, doorbell, rules
 from ocpi.envelope import correlation_id, timestamp
 from ocpi.errors import Refused, Stale, UnknownObject
 from ocpi.models import Push
 from ocpi.rules import Finding
+from tenants import sql
 from tenants.models import Tenant
 
 
@@ -116,7 +117,9 @@ def _replace_location(tenant: Tenant, row: _Row, verdict: rules.Verdict, own: st
     old, document = orjson.loads(row.body), verdict.document
     merge = _merge(row)
     if documents.order(own) < documents.order(merge.sent_before("", old)):
-        raise Stale(f"/last_updated: older than {merge.sent_before('', old)}, which you last sent for this Location; not applied")
+        raise Stale(
+            f"/last_updated: older than {merge.sent_before('', old)}, which you last sent for this Location; not applied"
+        )
     new = merge.location(old, document, own)
     checked = verdict if new == document else rules.check("location", new)
     outcome = _store_location(tenant, row, old, checked, merge, verdict.unknown)
@@ -232,7 +235,9 @@ def _replace_tariff(tenant: Tenant, row: _Row, verdict: rules.Verdict) -> Outcom
     if now < was or (row.deleted and now == was):
         state = "deleted" if row.deleted else "last sent"
         raise Stale(f"/last_updated: not newer than the Tariff you {state} ({old['last_updated']}); not applied")
-    verdict = verdict if verdict.document["id"] == old["id"] else rules.check("tariff", verdict.document | {"id": old["id"]})
+    verdict = (
+        verdict if verdict.document["id"] == old["id"] else rules.check("tariff", verdict.document | {"id": old["id"]})
+    )
     if row.body == verdict.body and not row.deleted:
         return Outcome(changed=False, findings=verdict.findings)
     changed = row.deleted or documents.content(row.body) != documents.content(verdict.body)
@@ -252,8 +257,16 @@ def delete_tariff(tenant: Tenant, tariff_id: str) -> Outcome:
         if named_by:
             locations = ", ".join(named_by[:5]) + (" …" if len(named_by) > 5 else "")
             hint = "Take the tariff off these connectors first."
-            raise Refused.because([Finding("", "T-22", "error", f"connectors still name this Tariff; Locations: {locations}", hint)])
-        _write("tariff", tenant, row.id, {"deleted_at": _now()}, _Change(priority=Push.Priority.TARIFF_DELETE))
+            raise Refused.because(
+                [Finding("", "T-22", "error", f"connectors still name this Tariff; Locations: {locations}", hint)]
+            )
+        _write(
+            "tariff",
+            tenant,
+            row.id,
+            {"deleted_at": _now(), "received_at": _now()},
+            _Change(priority=Push.Priority.TARIFF_DELETE),
+        )
     return Outcome()
 
 
@@ -302,17 +315,8 @@ _LOCK = {
 
 
 def _lock(kind: str, tenant: Tenant, ocpi_id: str) -> _Row | None:
-    with connection.cursor() as cursor:
-        cursor.execute(_LOCK[kind], [tenant.pk, ocpi_id])
-        found = cursor.fetchone()
-    if found is None:
-        return None
-    row = _Row(*found)
-    return row._replace(body=bytes(row.body), cpo_times=_loads(row.cpo_times), unknown=_loads(row.unknown))
-
-
-def _loads(value: str | dict | None) -> dict | None:
-    return orjson.loads(value) if isinstance(value, str) else value
+    found = sql.run(_LOCK[kind], [tenant.pk, ocpi_id]).fetchone()
+    return _Row(*found) if found else None
 
 
 def _columns(verdict: rules.Verdict, sent: dict | None, unknown: dict | None) -> dict[str, Any]:
@@ -320,9 +324,9 @@ def _columns(verdict: rules.Verdict, sent: dict | None, unknown: dict | None) ->
         "ocpi_id": verdict.document["id"],
         "body": verdict.body,
         "last_updated": verdict.document["last_updated"],
-        "cpo_times": Json(sent) if sent else None,
-        "unknown": Json(unknown) if unknown else None,
-        "findings": Json([finding.as_dict() for finding in verdict.findings]),
+        "cpo_times": Jsonb(sent) if sent else None,
+        "unknown": Jsonb(unknown) if unknown else None,
+        "findings": Jsonb([finding.as_dict() for finding in verdict.findings]),
         "received_at": _now(),
     }
 
@@ -355,35 +359,36 @@ def push_rows(kind: str) -> str:
         due_at = excluded.due_at,
         attempts = 0,
         correlation_id = excluded.correlation_id
-    """  # noqa: S608 - kind is one of two literals
+    """
 
 
 def _write(kind: str, tenant: Tenant, row_id: int | None, columns: dict[str, Any], change: _Change | None) -> bool:
     """Insert or update one object and mark its Push rows; False when another upload inserted it first."""
-    names = list(columns)
-    if row_id is None:
-        columns = columns | {"created_at": columns["received_at"]}
-        names = list(columns)
-        values = ", ".join(f"%({name})s" for name in names)
-        sql = (
-            f"INSERT INTO ocpi_{kind} (tenant_id, {', '.join(names)}) VALUES (%(tenant_id)s, {values})"  # noqa: S608
-            " ON CONFLICT (tenant_id, lower(ocpi_id)) DO NOTHING RETURNING id, tenant_id"
-        )
-    else:
-        assignments = ", ".join(f"{name} = %({name})s" for name in names)
-        sql = f"UPDATE ocpi_{kind} SET {assignments} WHERE id = %(row_id)s RETURNING id, tenant_id"  # noqa: S608
-    parameters = columns | {"tenant_id": tenant.pk, "row_id": row_id}
+    parameters = columns | {"tenant_id": tenant.pk, "row_id": row_id, "created_at": columns["received_at"]}
+    written = (_insert if row_id is None else _update)(kind, tuple(columns))
     if change:
-        sql = f"WITH written AS ({sql}), pushed AS ({push_rows(kind)}) SELECT id FROM written"
+        written = f"WITH written AS ({written}), pushed AS ({push_rows(kind)}) SELECT id FROM written"
         parameters |= {
             "evse_uid": change.evse_uid,
             "priority": int(change.priority),
             "correlation_id": correlation_id.get(),
             "has_clock": True,
         }
-    with connection.cursor() as cursor:
-        cursor.execute(sql, parameters)
-        done = cursor.fetchone() is not None
+    done = sql.run(written, parameters).fetchone() is not None
     if change and done:
         transaction.on_commit(doorbell.ring)
     return done
+
+
+def _insert(kind: str, names: tuple[str, ...]) -> str:
+    names = ("tenant_id", "created_at", *names)
+    values = ", ".join(f"%({name})s" for name in names)
+    return (
+        f"INSERT INTO ocpi_{kind} ({', '.join(names)}) VALUES ({values})"
+        " ON CONFLICT (tenant_id, lower(ocpi_id)) DO NOTHING RETURNING id, tenant_id"
+    )
+
+
+def _update(kind: str, names: tuple[str, ...]) -> str:
+    assignments = ", ".join(f"{name} = %({name})s" for name in names)
+    return f"UPDATE ocpi_{kind} SET {assignments} WHERE id = %(row_id)s RETURNING id, tenant_id"

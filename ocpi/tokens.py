@@ -130,7 +130,12 @@ def _read(answer: ndw.Answer) -> tuple[str, int]:
         token = fields.get("access_token")
     except (ValueError, AttributeError, RecursionError):
         return "", 0
-    if not isinstance(token, str) or not 0 < len(token) <= LONGEST_TOKEN or not token.isascii() or not token.isprintable():
+    if (
+        not isinstance(token, str)
+        or not 0 < len(token) <= LONGEST_TOKEN
+        or not token.isascii()
+        or not token.isprintable()
+    ):
         return "", 0
     try:
         life_s = int(fields.get("expires_in"))

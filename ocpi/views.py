@@ -48,7 +48,10 @@ class OcpiView(APIView):
         response = super().finalize_response(request, response, *args, **kwargs)
         sender = (request.headers.get("OCPI-from-country-code"), request.headers.get("OCPI-from-party-id"))
         if all(sender) and hasattr(self, "tenant") and all(value.isascii() and value.isprintable() for value in sender):
-            response["OCPI-from-country-code"], response["OCPI-from-party-id"] = self.tenant.country_code, self.tenant.party_id
+            response["OCPI-from-country-code"], response["OCPI-from-party-id"] = (
+                self.tenant.country_code,
+                self.tenant.party_id,
+            )
             response["OCPI-to-country-code"], response["OCPI-to-party-id"] = sender
         return response
 

@@ -2,6 +2,7 @@
 
 import itertools
 import uuid
+from types import SimpleNamespace
 from typing import Any
 
 from ocpi import store
@@ -35,6 +36,16 @@ def make_connection(tenant: Tenant, ndw: Any, environment: str = "staging") -> C
     )
     Connection.objects.filter(pk=made.pk).update(needs_spreading=False)
     return made
+
+
+def connect_to_nowhere(tenant: Tenant) -> Connection:
+    """Return a Connection that is paused: changes are noted, nothing is sent."""
+    nowhere = SimpleNamespace(
+        push_url="http://127.0.0.1:9", token_url="http://127.0.0.1:9/token", client_id="none", client_secret="none"
+    )
+    connection = make_connection(tenant, nowhere)
+    connection.pause("goes nowhere")
+    return connection
 
 
 def put_location(tenant: Tenant, **overrides: Any) -> store.Outcome:

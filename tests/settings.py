@@ -26,7 +26,7 @@ os.environ |= {
     "TOKEN_PEPPER": "only-for-the-tests",
     "SIGNING_KEYS": "t1:" + _SIGNING_KEY,
     "NDW_ALLOWED_HOSTS": "127.0.0.1,localhost",
-    "NDW_RATE_CAP": "500",
+    "NDW_RATE_CAP": os.environ.get("NDW_RATE_CAP", "500"),
     "LOG_LEVEL": "WARNING",
 }
 os.environ.pop("PUBLIC_URL", None)

@@ -10,7 +10,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 # A file may import from those above it, never below; files in one line do not import from each other.
 ORDER = [
-    ["tenants.secrets"],
+    ["tenants.secrets", "tenants.sql"],
     ["tenants.models"],
     ["tenants.oauth"],
     ["tenants.authentication", "tenants.provision"],
@@ -20,7 +20,9 @@ ORDER = [
     ["ocpi.schemas.locations", "ocpi.schemas.tariffs"],
     ["ocpi.schemas"],
     ["ocpi.rules.findings"],
-    ["ocpi.rules.shape", "ocpi.rules.semantics", "ocpi.rules.profiles", "ocpi.rules.times"],
+    ["ocpi.rules.shape", "ocpi.rules.book", "ocpi.rules.profiles", "ocpi.rules.times"],
+    ["ocpi.rules.locations", "ocpi.rules.tariffs", "ocpi.rules.values"],
+    ["ocpi.rules.semantics"],
     ["ocpi.rules.verdict"],
     ["ocpi.rules.patch"],
     ["ocpi.rules"],

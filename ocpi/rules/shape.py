@@ -1,7 +1,7 @@
 """Fit a document to its OCPI shape: valid ones in one pass, harmless deviations mended, all others reported at once.
 
-Mended are an unknown property (taken out and kept apart), 16.0 for an int, and a DateTime without Z or with another
-number of fraction digits. Each is exact: no instant and no value changes.
+Mended are an unknown property (taken out and kept apart), 16.0 for an int, a language in capitals, and a DateTime
+without Z or with another number of fraction digits. Each is exact: no instant and no value changes.
 
 Source: OCPI 2.2.1 transport_and_format, "Cardinality"; protocol §2.6, §5.1.
 """
@@ -15,7 +15,7 @@ from pydantic_core import ErrorDetails
 
 from ocpi.rules.findings import ERROR, WARNING, Finding, Severity, Step, pointer, shortened, shown, visible
 from ocpi.schemas import PROPERTY_NAMES, VALIDATORS, Kind
-from ocpi.schemas.types import DATE_TIME, INT, MAX_INT
+from ocpi.schemas.types import DATE_TIME, INT, LANGUAGE, LANGUAGES, MAX_INT
 
 MAX_FINDINGS = 100  # of one kind; who sends more wrong values than this has one mistake, not many
 
@@ -37,7 +37,6 @@ def _squash(name: str) -> str:
 
 _PROPERTIES = {_squash(name): name for name in PROPERTY_NAMES}
 
-
 Fit = tuple[dict[str, Any] | None, list[Finding], dict[str, Any]]
 
 
@@ -53,14 +52,15 @@ def fit(kind: Kind, document: object) -> Fit:
 
 
 def _mended(kind: Kind, document: Any, error: ValidationError) -> Fit:
+    notes: list[Finding] = []
     unknown: dict[str, Any] = {}
     while True:
         errors = error.errors(include_url=False)
-        mended = [details for details in errors if _mend(document, details, unknown)]
+        mended = [details for details in errors if _mend(document, details, notes, unknown)]
         if not mended:  # soon, for what was mended never fails in the same way again
-            return None, _errors(errors) + _warnings(unknown), unknown
+            return None, _errors(errors) + notes + _warnings(unknown), unknown
         try:
-            return VALIDATORS[kind].validate_python(document), _warnings(unknown), unknown
+            return VALIDATORS[kind].validate_python(document), notes + _warnings(unknown), unknown
         except ValidationError as remaining:
             error = remaining
 
@@ -71,17 +71,31 @@ def _copy(value: Any) -> Any:
     return [_copy(item) for item in value] if isinstance(value, list) else value
 
 
-def _mend(document: Any, details: ErrorDetails, unknown: dict[str, Any]) -> bool:
-    kind, steps, value = details["type"], details["loc"], details["input"]
-    if kind == "extra_forbidden":
+def _mend(document: Any, details: ErrorDetails, notes: list[Finding], unknown: dict[str, Any]) -> bool:
+    steps, given = details["loc"], details["input"]
+    if details["type"] == "extra_forbidden":
         unknown[pointer(*steps)] = _storable(_parent(document, steps).pop(steps[-1]))
-    elif kind == INT and isinstance(value, float) and value.is_integer() and abs(value) <= MAX_INT:
-        _parent(document, steps)[steps[-1]] = int(value)
-    elif kind == DATE_TIME and isinstance(value, str) and (mended := canonical_time(value)) not in (None, value):
-        _parent(document, steps)[steps[-1]] = mended
-    else:
+        return True
+    meant = _meant(details["type"], given)
+    if meant is None:
         return False
+    _parent(document, steps)[steps[-1]] = meant
+    if details["type"] == LANGUAGE:
+        message = f"{_name(steps)} is {shown(given)}; sent on as {shown(meant)}"
+        notes.append(Finding(pointer(*steps), "S-language", WARNING, message))
     return True
+
+
+def _meant(kind: str, value: object) -> Any:
+    """Return what a refused value says beyond doubt, None when nothing."""
+    match value:
+        case float() if kind == INT and value.is_integer() and abs(value) <= MAX_INT:
+            return int(value)
+        case str() if kind == DATE_TIME and canonical_time(value) != value:
+            return canonical_time(value)
+        case str() if kind == LANGUAGE and value.lower() in LANGUAGES:
+            return value.lower()
+    return None
 
 
 def _parent(document: Any, steps: tuple[str | int, ...]) -> Any:
@@ -100,7 +114,7 @@ def canonical_time(date_time: str) -> str | None:
 
 
 def _storable(value: Any) -> Any:
-    # What no schema has looked at still has to pass a JSON writer (no Decimal) and PostgreSQL (no NUL).
+    # What no schema has looked at still has to pass a JSON writer (no Inexact) and PostgreSQL (no NUL).
     if isinstance(value, dict):
         return {key: _storable(inner) for key, inner in value.items()}
     if isinstance(value, list):

@@ -14,7 +14,7 @@ import pycountry
 from pydantic import BaseModel, ConfigDict, Field, GetPydanticSchema
 from pydantic_core import CoreSchema, core_schema
 
-DATE_TIME, INT = "date_time", "int"  # the kinds of errors that check() may repair
+DATE_TIME, INT, LANGUAGE = "date_time", "int", "language"  # the kinds of errors that may be mended
 
 MAX_ITEMS = 1_000  # of any list; OCPI names no limit, and the largest Dutch sites have some 200 EVSEs
 MAX_INT = 999_999_999_999_999  # 15 digits: what every JSON reader carries exactly
@@ -41,6 +41,8 @@ _TIME = r"(?:[01][0-9]|2[0-3]):[0-5][0-9]"
 _FRACTION = r"(?:\.(?:[0-9]{2}[1-9]|[0-9][1-9]0|[1-9]00))?"  # none when it would say .000
 _URL_CHARACTER = rf"[^{_UNPRINTABLE}\s\"<>\\]"
 _URL = rf"^(?i:https?)://[\p{{L}}\p{{N}}\[]{_URL_CHARACTER}*$"
+
+LANGUAGES = frozenset(language.alpha_2 for language in pycountry.languages if hasattr(language, "alpha_2"))
 
 T = TypeVar("T")
 List = Annotated[list[T], Field(max_length=MAX_ITEMS)]
@@ -151,14 +153,7 @@ Currency = Annotated[
         {currency.alpha_3 for currency in pycountry.currencies} - {"XTS", "XXX"},  # "for testing" and "no currency"
     ),
 ]
-Language = Annotated[
-    str,
-    _one_of(
-        "language",
-        "an ISO 639-1 code in small letters such as nl",
-        (language.alpha_2 for language in pycountry.languages if hasattr(language, "alpha_2")),
-    ),
-]
+Language = Annotated[str, _one_of(LANGUAGE, "an ISO 639-1 code in small letters such as nl", LANGUAGES)]
 TimeZone = Annotated[
     str,
     _one_of(

@@ -155,7 +155,9 @@ class Demo:
     def await_delivery(self) -> None:
         """Wait until NDW has accepted everything it may have, then compare what it holds with what we serve."""
         started, said = time.monotonic(), 0.0
-        while (waiting := Push.objects.exclude(state=Push.State.DELIVERED).count()) and time.monotonic() - started < DELIVERED_WITHIN_S:
+        while (
+            waiting := Push.objects.exclude(state=Push.State.DELIVERED).count()
+        ) and time.monotonic() - started < DELIVERED_WITHIN_S:
             if time.monotonic() - said > 2:
                 said = time.monotonic()
                 self.say(f"Pushing to NDW: {waiting} to go")
@@ -168,7 +170,9 @@ class Demo:
             for name in ours
         )
         what = f"NDW holds {len(held['locations'])} Locations, {len(held['tariffs'])} Tariffs; {waiting} waiting or rejected"
-        self.note("worker pushes", what, f"{time.monotonic() - started:.1f} s after the last upload", same and not waiting)
+        self.note(
+            "worker pushes", what, f"{time.monotonic() - started:.1f} s after the last upload", same and not waiting
+        )
 
     def _state(self, name: str) -> dict[str, Any]:
         with urllib.request.urlopen(f"{self.ndw}/_state?full=1", timeout=60) as response:  # noqa: S310 - our own address
@@ -193,7 +197,8 @@ class Demo:
                 digests += [one.sha256 for one in getattr(crawl, name)]
         stored = {"locations": self._shown(Location), "tariffs": self._shown(Tariff)}
         same = all(
-            sorted(pulled[name]) == sorted(hashlib.sha256(body).hexdigest() for body in stored[name].values()) for name in stored
+            sorted(pulled[name]) == sorted(hashlib.sha256(body).hexdigest() for body in stored[name].values())
+            for name in stored
         )
         for problem in problems[:10]:
             self.say(f"  NDW complains: {problem}")
@@ -227,10 +232,14 @@ class Demo:
         path = f"/ocpi/receiver/2.2.1/locations/{party.replace('-', '/')}/{ids}"
         started = time.time()
         with closing(http.client.HTTPConnection(self.gateway.removeprefix("http://"), timeout=60)) as client:
-            self._call(client, "PATCH", path, self.access[party]["upload_token"], {"status": status, "last_updated": now})
+            self._call(
+                client, "PATCH", path, self.access[party]["upload_token"], {"status": status, "last_updated": now}
+            )
         push = Push.objects.filter(location=location)
         while time.time() - started < 2 * STATUS_WITHIN_S:
-            if push.filter(state=Push.State.DELIVERED, accepted_at__gt=dt.datetime.fromtimestamp(started, dt.UTC)).exists():
+            if push.filter(
+                state=Push.State.DELIVERED, accepted_at__gt=dt.datetime.fromtimestamp(started, dt.UTC)
+            ).exists():
                 return party, push.get().accepted_at.timestamp() - started  # type: ignore[union-attr]
             time.sleep(0.02)
         return party, None

@@ -1,6 +1,5 @@
 """`make run`: the whole gateway on this machine, supervised, with its own PostgreSQL and Redis and a simulated NDW."""
 
-import json
 import os
 import secrets
 import signal

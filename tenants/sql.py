@@ -1,0 +1,17 @@
+"""Run the statements that every upload and every pull runs: prepared, in binary, over the raw driver.
+
+Django's cursor binds on the client: each execution is planned anew and bodies travel as hex, which is a third of what an
+upload costs. Same connection, same transaction, same exceptions as Django's.
+"""
+
+from typing import Any
+
+import psycopg
+from django.db import connection
+
+
+def run(sql: str, parameters: Any) -> psycopg.Cursor:
+    """Execute and return the cursor. Raises django.db's exceptions."""
+    connection.ensure_connection()
+    with connection.wrap_database_errors:
+        return psycopg.Cursor(connection.connection).execute(sql, parameters, binary=True)
