@@ -31,7 +31,7 @@ def read(folder: Path) -> list[Feed]:
     feeds: dict[str, Feed] = {}
     for path in sorted(folder.glob("??-???.*.ndjson")):
         party, kind, _ = path.name.split(".")
-        feed = feeds.setdefault(party, Feed(*party.split("-")))
+        feed = feeds.setdefault(party, Feed(party[:2], party[3:]))
         lines = (line for line in path.read_text("utf-8").splitlines() if line.strip())
         getattr(feed, kind).extend(json.loads(line) for line in lines)
     if not feeds:
@@ -47,7 +47,7 @@ def built_in() -> list[Feed]:
 def made_up(party: str, size: int) -> Feed:
     """Return `size` Locations of a party such as NL-DMO and their tariffs, the same at every call."""
     dice = random.Random(party)  # noqa: S311 - nothing secret
-    feed = Feed(*party.split("-"))
+    feed = Feed(party[:2], party[3:])
     owner = {"country_code": feed.country_code, "party_id": feed.party_id}
     feed.tariffs = [_tariff(owner, number, dice) for number in range(max(3, size // 10))]
     ids = [tariff["id"] for tariff in feed.tariffs]
@@ -59,8 +59,10 @@ def _tariff(owner: Document, number: int, dice: random.Random) -> Document:
     price = dice.choice([0.2893, 0.3306, 0.4132, 0.5289])
     energy = {"type": "ENERGY", "price": price, "vat": 21, "step_size": 1}
     start = {"type": "FLAT", "price": 0.2893, "vat": 21, "step_size": 1}
-    night = {"price_components": [energy | {"price": round(price * 0.8, 4)}]}
-    night["restrictions"] = {"start_time": "22:00", "end_time": "06:00"}
+    night = {
+        "price_components": [energy | {"price": round(price * 0.8, 4)}],
+        "restrictions": {"start_time": "22:00", "end_time": "06:00"},
+    }
     elements = [night, {"price_components": [energy, start]}] if number % 2 else [{"price_components": [energy]}]
     return {
         **owner,

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 import environ
 from django.templatetags.static import static
+from django.urls import reverse_lazy
 
 env = environ.Env()
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -37,6 +38,7 @@ INSTALLED_APPS = [
     "ocpi",
     "gateway",
     "unfold",
+    "unfold.contrib.filters",
     "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",
@@ -100,7 +102,7 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}"}
     for name in ("UserAttributeSimilarityValidator", "MinimumLengthValidator", "CommonPasswordValidator")
 ]
-LOGIN_URL = "/admin/login/"
+LOGIN_URL, LOGIN_REDIRECT_URL = "/admin/login/", "/admin/"
 LANGUAGE_CODE = "en"
 TIME_ZONE = "Europe/Amsterdam"
 USE_TZ = True
@@ -144,7 +146,6 @@ CELERY_TASK_SOFT_TIME_LIMIT = 30
 CELERY_TASK_TIME_LIMIT = 40
 CELERY_TASK_PUBLISH_RETRY = False  # the doorbell fails fast; the sweep and the relay find what it missed
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
-CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT = 15
 CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = True
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
@@ -176,12 +177,78 @@ LOGGING = {
     "loggers": {"django.request": {"level": "ERROR"}, "django.security.DisallowedHost": {"level": "CRITICAL"}},
 }
 
+
+def _page(title: str, icon: str, view: str) -> dict:
+    """Return a line of the admin's sidebar; only who may see the page sees the line."""
+    app, _, model = view.partition(".")
+    return {
+        "title": title,
+        "icon": icon,
+        "link": reverse_lazy(f"admin:{app}_{model}_changelist"),
+        "permission": lambda request: any(
+            request.user.has_perm(f"{app}.{verb}_{model}") for verb in ("view", "change")
+        ),
+    }
+
+
 UNFOLD = {
-    "SITE_TITLE": "Gateway",
+    "SITE_TITLE": "OCPI gateway",
     "SITE_HEADER": "OCPI gateway",
-    "SITE_SUBHEADER": "CPOs to DOT-NL",
+    "SITE_SUBHEADER": "From CPOs to DOT-NL",
     "SITE_SYMBOL": "ev_station",
+    "SITE_URL": None,
     "SHOW_HISTORY": True,
     "SHOW_VIEW_ON_SITE": False,
+    "SHOW_BACK_BUTTON": True,
+    "BORDER_RADIUS": "6px",
     "STYLES": [lambda request: static("ocpi/admin.css")],
-}
+    "DASHBOARD_CALLBACK": "ocpi.dashboard.fill",
+    "COLORS": {
+        "primary": {
+            "50": "#ecfdf5", "100": "#d1fae5", "200": "#a7f3d0", "300": "#6ee7b7", "400": "#34d399", "500": "#10b981",
+            "600": "#047857", "700": "#065f46", "800": "#064e3b", "900": "#053f30", "950": "#022c22",
+        }
+    },
+    "SIDEBAR": {
+        "show_search": False,
+        "navigation": [
+            {"items": [{"title": "Home", "icon": "home", "link": reverse_lazy("admin:index")}]},
+            {
+                "title": "Access",
+                "items": [
+                    _page("Tenants", "domain", "tenants.tenant"),
+                    _page("Tokens", "key", "tenants.token"),
+                    _page("OAuth2 clients", "vpn_key", "tenants.oauthclient"),
+                ],
+            },
+            {
+                "title": "NDW",
+                "items": [
+                    _page("Service accounts", "badge", "tenants.serviceaccount"),
+                    _page("Connections", "link", "tenants.connection"),
+                ],
+            },
+            {
+                "title": "Uploaded",
+                "items": [
+                    _page("Locations", "location_on", "ocpi.location"),
+                    _page("Tariffs", "euro", "ocpi.tariff"),
+                ],
+            },
+            {
+                "title": "Delivered",
+                "items": [
+                    _page("Pushes", "send", "ocpi.push"),
+                    _page("Attempts", "history", "ocpi.pushattempt"),
+                ],
+            },
+            {
+                "title": "Operators",
+                "items": [
+                    _page("Users", "person", "auth.user"),
+                    _page("Groups", "group", "auth.group"),
+                ],
+            },
+        ],
+    },
+}  # fmt: skip

@@ -1,26 +1,37 @@
 """Admin of what CPOs uploaded (read only) and of its delivery to NDW."""
 
-import json
 from typing import Any
+from urllib.parse import unquote
 
+from django import forms
 from django.contrib import admin, messages
-from django.db.models import QuerySet
-from django.http import HttpRequest
-from django.utils.html import format_html, format_html_join
+from django.contrib.admin.models import CHANGE, LogEntry
+from django.db.models import Q, QuerySet
+from django.db.models.functions import Now
+from django.http import HttpRequest, HttpResponse
 from django.utils.safestring import SafeString
-from unfold.admin import ModelAdmin, TabularInline
-from unfold.decorators import display
+from unfold.admin import ModelAdmin
+from unfold.contrib.filters.admin import AutocompleteSelectFilter
+from unfold.decorators import action, display
+from unfold.enums import ActionVariant
+from unfold.paginator import InfinitePaginator
 
-from ocpi import doorbell, queue
+from ocpi import doorbell, queue, tables
 from ocpi.models import Location, OcpiObject, Push, PushAttempt, Tariff
+from ocpi.rules.profiles import DOT_NL_2026
+from ocpi.rulings import Do
+from tenants import html
 
-STATE_COLOURS = {"delivered": "success", "dirty": "info", "sending": "info", "rejected": "danger", "blocked": "warning"}
+TENANT = ("tenant", AutocompleteSelectFilter)
+VISIBLE_COLOURS = {"shown": "success", "withheld": "danger", "not published": "info"}
+LOGGED = 1000  # of the Pushes sent again at once, so many get a line in their history
 
 
 class ReadOnlyAdmin(ModelAdmin):
     """Something to look at; the API and the workers are the way in."""
 
     show_full_result_count = False
+    list_filter_submit = True
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Refuse."""
@@ -35,115 +46,202 @@ class ReadOnlyAdmin(ModelAdmin):
         return False
 
 
-class PushInline(TabularInline):
-    """The delivery of one object, on the object's page."""
+class ChoiceFilter(admin.SimpleListFilter):
+    """A filter whose choices are words with a condition each."""
 
-    model = Push
-    extra = 0
-    fields = readonly_fields = ["connection", "state", "changed_at", "accepted_at", "attempts", "last_answer"]
-    show_change_link = True
-    can_delete = False
+    choices_by_word: dict[str, tuple[str, Q]] = {}
 
-    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Refuse."""
-        return False
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        """Name the choices."""
+        return [(word, title) for word, (title, _) in self.choices_by_word.items()]
 
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Refuse."""
-        return False
+    def queryset(self, request: HttpRequest, queryset: QuerySet) -> QuerySet:
+        """Keep what meets the chosen condition."""
+        return (
+            queryset.filter(self.choices_by_word[self.value()][1]) if self.value() in self.choices_by_word else queryset
+        )
+
+
+# --- Locations and Tariffs ---------------------------------------------------------------------------------------------
 
 
 class ObjectAdmin(ReadOnlyAdmin):
     """What Location and Tariff share."""
 
     list_select_related = ["tenant"]
+    list_per_page = 50  # their bodies are read for the list
     search_fields = ["ocpi_id"]
+    search_help_text = "Part of the id"
     ordering = ["-pk"]
-    inlines = [PushInline]
+    updated = html.moment("last_updated", "last updated (CPO)")
+    received = html.moment("received_at", "received")
+    first_received = html.moment("created_at", "first received")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet:
-        """Leave the bodies of a whole list in the database."""
-        return super().get_queryset(request).defer("body", "findings", "unknown", "cpo_times")
+        """Leave in the database what no list shows."""
+        return super().get_queryset(request).defer("findings", "unknown", "cpo_times")
 
-    @display(description="findings")
+    @display(description="")  # the heading says it
     def finding_list(self, item: OcpiObject) -> SafeString | str:
-        """Show the findings, worst first."""
-        rows = ((f["severity"], f["path"] or "/", f["message"], f["hint"], f["rule"]) for f in item.findings)
-        lines = format_html_join("", "<li><b>{}</b> <code>{}</code> {} {} <small>({})</small></li>", rows)
-        return format_html("<ul>{}</ul>", lines) if lines else "None: nothing to mend."
+        """Show what the CPO should mend."""
+        return tables.findings(item.findings)
+
+    @display(description="")  # the heading says it
+    def delivery_list(self, item: OcpiObject) -> SafeString | str:
+        """Show where it stands with NDW."""
+        pushes: Any = item.pushes.with_shown_state()  # type: ignore[attr-defined]
+        return tables.deliveries(pushes.select_related("connection__tenant"))
 
     @display(description="document")
     def document_text(self, item: OcpiObject) -> SafeString:
         """Show the document as it is served, indented."""
-        return format_html('<pre class="document">{}</pre>', json.dumps(item.document, indent=2, ensure_ascii=False))
+        return html.document(item.document)
 
-    @display(description="properties OCPI does not have")
+    @display(description="left out")
     def unknown_text(self, item: OcpiObject) -> SafeString | str:
         """Show what the CPO sent and NDW does not get."""
-        if not item.unknown:
-            return "None."
-        return format_html('<pre class="document">{}</pre>', json.dumps(item.unknown, indent=2, ensure_ascii=False))
+        return html.document(item.unknown) if item.unknown else "Nothing: all properties are OCPI's."
+
+
+class VisibleFilter(ChoiceFilter):
+    """By whether NDW sees a Location."""
+
+    title, parameter_name = "NDW", "visible"
+    choices_by_word = {
+        "shown": ("Shown", Q(is_shown=True)),
+        "hidden": ("Not shown", Q(is_shown=False)),
+        "withheld": ("Withheld: gaps", Q(is_shown=False, publish=True)),
+        "unpublished": ("Not published", Q(is_shown=False, publish=False)),
+    }
+
+
+class GapFilter(ChoiceFilter):
+    """By a demand of DOT-NL that is not met."""
+
+    title, parameter_name = "gap", "gap"
+    choices_by_word = {
+        demand.field: (demand.field, Q(gaps__contains=[f"N-{demand.field}"]))
+        for demands in DOT_NL_2026.demands.values()
+        for demand in demands
+    }
 
 
 @admin.register(Location)
 class LocationAdmin(ObjectAdmin):
     """Locations as they are stored and served."""
 
-    list_display = ["ocpi_id", "tenant", "visible", "gap_list", "evse_count", "last_updated", "received_at"]
-    list_filter = ["is_shown", "publish", "tenant"]
-    fields = [
-        "tenant", "ocpi_id", "visible", "publish", "last_updated", "received_at", "created_at",
-        "finding_list", "document_text", "unknown_text",
-    ]  # fmt: skip
-    readonly_fields = fields
+    list_display = ["ocpi_id", "tenant", "place", "visible", "gap_list", "evse_total", "updated", "received"]
+    list_filter = [VisibleFilter, GapFilter, TENANT]
+    fieldsets = [
+        (None, {"fields": ["ocpi_id", "tenant", "place", "visible", "updated", "received", "first_received"]}),
+        ("Findings", {"fields": ["finding_list"]}),
+        ("Delivery", {"fields": ["delivery_list"]}),
+        ("EVSEs", {"fields": ["evse_list"]}),
+        ("As it is served", {"fields": ["document_text", "unknown_text"]}),
+    ]
 
-    @display(
-        description="NDW",
-        ordering="is_shown",
-        label={"shown": "success", "withheld": "danger", "not published": "info"},
-    )
-    def visible(self, location: Location) -> str:
+    @display(description="place")
+    def place(self, location: Location) -> str:
+        """Show name and address."""
+        document = location.document
+        parts = (document.get(name) for name in ("name", "address", "city"))
+        return ", ".join(dict.fromkeys(part for part in parts if part))
+
+    @display(description="NDW", ordering="is_shown")
+    def visible(self, location: Location) -> SafeString:
         """Show whether NDW sees it."""
-        if location.is_shown:
-            return "shown"
-        return "withheld" if location.publish else "not published"
+        word = "shown" if location.is_shown else "withheld" if location.publish else "not published"
+        return html.badge(word, VISIBLE_COLOURS)
 
     @display(description="gaps")
     def gap_list(self, location: Location) -> str:
         """Show which demands of DOT-NL it does not meet."""
-        return ", ".join(location.gaps) or "-"
+        return ", ".join(gap.removeprefix("N-") for gap in location.gaps) or html.NOTHING
+
+    @display(description="EVSEs", ordering="evse_count")
+    def evse_total(self, location: Location) -> int:
+        """Show how many EVSEs it has, REMOVED ones too."""
+        return location.evse_count
+
+    @display(description="")  # the heading says it
+    def evse_list(self, location: Location) -> SafeString | str:
+        """Show the EVSEs with their connectors."""
+        return tables.evses(location.document)
+
+
+class DeletedFilter(ChoiceFilter):
+    """By whether a Tariff is a tombstone."""
+
+    title, parameter_name = "state", "state"
+    choices_by_word = {
+        "in force": ("In force", Q(deleted_at=None)),
+        "deleted": ("Deleted", Q(deleted_at__isnull=False)),
+    }
 
 
 @admin.register(Tariff)
 class TariffAdmin(ObjectAdmin):
     """Tariffs as they are stored and served; deleted ones stay as tombstones."""
 
-    list_display = ["ocpi_id", "tenant", "last_updated", "received_at", "deleted_at"]
-    list_filter = [("deleted_at", admin.EmptyFieldListFilter), "tenant"]
-    fields = [
-        "tenant", "ocpi_id", "last_updated", "received_at", "created_at", "deleted_at",
-        "finding_list", "document_text", "unknown_text",
-    ]  # fmt: skip
-    readonly_fields = fields
+    list_display = ["ocpi_id", "tenant", "state", "type", "currency", "updated", "received"]
+    list_filter = [DeletedFilter, TENANT]
+    fieldsets = [
+        (None, {"fields": ["ocpi_id", "tenant", "state", "type", "updated", "received", "first_received", "deleted"]}),
+        ("Findings", {"fields": ["finding_list"]}),
+        ("Delivery", {"fields": ["delivery_list"]}),
+        ("Prices", {"fields": ["price_list"]}),
+        ("As it is served", {"fields": ["document_text", "unknown_text"]}),
+    ]
+    deleted = html.moment("deleted_at", "deleted")
+
+    @display(description="state", ordering="deleted_at")
+    def state(self, tariff: Tariff) -> SafeString:
+        """Show whether the CPO has deleted it."""
+        return html.badge("deleted" if tariff.deleted_at else "in force", {"in force": "success", "deleted": "info"})
+
+    @display(description="type")
+    def type(self, tariff: Tariff) -> str:
+        """Show what it is for."""
+        return tariff.document.get("type", html.NOTHING)
+
+    @display(description="currency")
+    def currency(self, tariff: Tariff) -> str:
+        """Show its currency."""
+        return tariff.document["currency"]
+
+    @display(description="")  # the heading says it
+    def price_list(self, tariff: Tariff) -> SafeString | str:
+        """Show its elements."""
+        return tables.prices(tariff.document)
 
 
-class AttemptInline(TabularInline):
-    """The last requests of one Push."""
+# --- Deliveries --------------------------------------------------------------------------------------------------------
 
-    model = PushAttempt
-    extra = 0
-    fields = readonly_fields = ["started_at", "method", "http_status", "ocpi_status", "outcome", "took_ms", "answer"]
-    per_page = 20
-    can_delete = False
-    show_change_link = True
 
-    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Refuse."""
-        return False
+class StateFilter(ChoiceFilter):
+    """By the state a person sees; each condition can use an index, which the annotation could not."""
 
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Refuse."""
-        return False
+    title, parameter_name = "state", "state"
+    _waiting, _sending, _paused = Q(state=Push.State.DIRTY), Q(lease_until__gt=Now()), Q(connection__is_paused=True)
+    _idle = _waiting & (Q(lease_until=None) | Q(lease_until__lte=Now()))
+    choices_by_word = {
+        "waiting": ("Waiting (dirty, sending or blocked)", _waiting),
+        "dirty": ("Dirty", _idle & ~_paused),
+        "sending": ("Sending", _waiting & _sending),
+        "blocked": ("Blocked", _idle & _paused),
+        "rejected": ("Rejected", Q(state=Push.State.REJECTED)),
+        "delivered": ("Delivered", Q(state=Push.State.DELIVERED)),
+    }
+
+
+class KindFilter(ChoiceFilter):
+    """By what is pushed."""
+
+    title, parameter_name = "kind", "kind"
+    choices_by_word = {
+        "location": ("Locations", Q(location__isnull=False)),
+        "tariff": ("Tariffs", Q(tariff__isnull=False)),
+    }
 
 
 @admin.register(Push)
@@ -151,18 +249,31 @@ class PushAdmin(ReadOnlyAdmin):
     """What NDW still lacks, and what it has."""
 
     list_display = [
-        "target_id", "kind", "connection", "shown_state", "changed_at", "due_at", "attempts", "accepted_at", "last_answer",
-    ]  # fmt: skip
-    list_filter = ["state", "connection__environment", "connection__is_paused", "tenant"]
+        "target_id",
+        "kind",
+        "connection",
+        "shown_state",
+        "changed",
+        "due",
+        "attempts",
+        "accepted",
+        "answer",
+    ]
+    list_filter = [StateFilter, KindFilter, "connection__environment", TENANT]
     list_select_related = ["connection__tenant", "location", "tariff"]
     search_fields = ["location__ocpi_id", "tariff__ocpi_id"]
+    search_help_text = "Part of the object's id"
     ordering = ["-pk"]
-    fields = readonly_fields = [
-        "connection", "target_id", "kind", "shown_state", "changed_at", "due_at", "attempts", "version", "changes",
-        "accepted_version", "accepted_at", "last_answer", "correlation_id",
-    ]  # fmt: skip
-    inlines = [AttemptInline]
+    fieldsets = [
+        (None, {"fields": ["target", "connection", "shown_state", "answer", "changed", "due", "accepted"]}),
+        ("Last 20 requests", {"fields": ["attempt_list"]}),
+        ("Details", {"fields": ["carries", "attempts", "changes", "version", "accepted_version", "correlation_id"]}),
+    ]
+    readonly_fields = ["attempts", "changes", "version", "accepted_version", "correlation_id"]
     actions = ["push_now"]
+    actions_detail = ["push_this_now"]
+    changed = html.moment("changed_at", "waiting since")
+    accepted = html.moment("accepted_at", "last accepted")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet:
         """Compute the state, and leave the bodies in the database."""
@@ -173,7 +284,7 @@ class PushAdmin(ReadOnlyAdmin):
         ]
         return super().get_queryset(request).with_shown_state().defer(*unread)  # type: ignore[attr-defined]
 
-    def has_push_permission(self, request: HttpRequest) -> bool:
+    def has_push_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Let in who may change a Push."""
         return request.user.has_perm("ocpi.change_push")  # type: ignore[union-attr]
 
@@ -182,34 +293,137 @@ class PushAdmin(ReadOnlyAdmin):
         """Show the CPO's id."""
         return push.target.ocpi_id
 
+    @display(description="object")
+    def target(self, push: Push) -> SafeString:
+        """Lead to the Location or Tariff."""
+        return html.link(f"{push.kind.capitalize()} {push.target}", f"ocpi_{push.kind}_change", push.target.pk)
+
     @display(description="kind")
     def kind(self, push: Push) -> str:
         """Show what it is."""
         return push.kind
 
-    @display(description="state", ordering="state", label=STATE_COLOURS)
-    def shown_state(self, push: Push) -> str:
+    @display(description="state", ordering="state")
+    def shown_state(self, push: Push) -> SafeString:
         """Show the state a person means."""
-        return push.shown_state  # type: ignore[attr-defined]
+        return html.badge(push.shown_state, tables.PUSH_COLOURS)  # type: ignore[attr-defined]
+
+    @display(description="next try", ordering="due_at")
+    def due(self, push: Push) -> SafeString | str:
+        """Show when it is sent again, if it is."""
+        return html.time(push.due_at) if push.shown_state == Push.State.DIRTY else html.NOTHING  # type: ignore[attr-defined]
+
+    @display(description="NDW's last refusal")
+    def answer(self, push: Push) -> str:
+        """Show what NDW said."""
+        return tables.words(push.last_answer) or html.NOTHING
+
+    @display(description="next request")
+    def carries(self, push: Push) -> str:
+        """Show what the next request will carry."""
+        if push.state != Push.State.DIRTY:
+            return "none: nothing to send"
+        return f"the status of EVSE {push.evse_uid}" if push.evse_uid and not push.whole else "the whole object"
+
+    @display(description="")  # the heading says it
+    def attempt_list(self, push: Push) -> SafeString | str:
+        """Show the last requests."""
+        return tables.attempts(push.push_attempts.all()[:20])  # type: ignore[attr-defined]
 
     @admin.action(description="Push now", permissions=["push"])
     def push_now(self, request: HttpRequest, queryset: QuerySet) -> None:
         """Send the present state again, whatever became of it before."""
-        count = queue.send_again(Push.objects.filter(pk__in=queryset.values("pk")))
+        LogEntry.objects.log_actions(request.user.pk, queryset[:LOGGED], CHANGE, "Push now.")
+        count = queue.send_again(Push.objects.filter(pk__in=queryset.order_by().values("pk")))
         doorbell.ring()
         self.message_user(request, f"{count} will be sent now.", messages.SUCCESS)
+
+    @action(
+        description="Push now",
+        icon="send",
+        variant=ActionVariant.PRIMARY,
+        permissions=["push"],
+        dialog={
+            "title": "Push this object now?",
+            "description": "Its present state is sent again as a whole, whatever became of it before.",
+            "form_class": None,
+            "form_submit_text": "Push now",
+        },
+    )
+    def push_this_now(self, request: HttpRequest, form: forms.Form, object_id: str) -> HttpResponse:
+        """Send the present state again."""
+        self.push_now(request, self.get_queryset(request).select_related("location", "tariff").filter(pk=object_id))
+        return html.after_dialog(request, html.url("ocpi_push_change", object_id))
+
+
+class OutcomeFilter(ChoiceFilter):
+    """By what an answer meant."""
+
+    title, parameter_name = "outcome", "outcome"
+    choices_by_word = {do.value: (do.value.capitalize(), Q(outcome=do.value[:12])) for do in Do}
 
 
 @admin.register(PushAttempt)
 class PushAttemptAdmin(ReadOnlyAdmin):
     """Every request to NDW and its answer, word for word."""
 
-    list_display = ["started_at", "tenant", "method", "url", "http_status", "ocpi_status", "outcome", "took_ms"]
-    list_filter = ["outcome", "http_status", "tenant"]
-    list_select_related = ["tenant"]
-    search_fields = ["request_id", "correlation_id"]
-    ordering = ["-started_at", "-pk"]
-    fields = readonly_fields = [
-        "tenant", "push", "started_at", "took_ms", "method", "url", "http_status", "ocpi_status", "outcome", "answer",
-        "version", "changes", "changed_at", "request_id", "correlation_id",
+    list_display = [
+        "started", "tenant", "method", "target", "outcome_badge", "http", "ocpi", "took", "said",
     ]  # fmt: skip
+    list_filter = [OutcomeFilter, "started_at", TENANT]
+    list_select_related = ["tenant"]
+    list_disable_select_all = True
+    show_facets = admin.ShowFacets.NEVER
+    paginator = InfinitePaginator  # months of requests: counting them would take longer than anything else here
+    search_fields = ["=request_id", "=correlation_id"]
+    search_help_text = "A whole X-Request-ID or X-Correlation-ID"
+    ordering = ["-started_at", "-pk"]
+    fieldsets = [
+        (None, {"fields": ["started", "took", "tenant", "push", "outcome_badge"]}),
+        ("Request", {"fields": ["method", "url", "version", "changes", "changed", "request_id", "correlation_id"]}),
+        ("Answer", {"fields": ["http", "ocpi", "answer_text"]}),
+    ]
+    readonly_fields = [
+        "tenant", "push", "method", "url", "version", "changes", "request_id", "correlation_id",
+    ]  # fmt: skip
+    started = html.moment("started_at", "sent")
+    changed = html.moment("changed_at", "change accepted")
+
+    @display(description="object")
+    def target(self, attempt: PushAttempt) -> str:
+        """Show what the URL names, below the party."""
+        for name in ("locations", "tariffs"):
+            base, _, path = attempt.url.rpartition(f"/{name}/")
+            if base:
+                return " / ".join(unquote(part) for part in path.split("/")[2:])
+        return attempt.url
+
+    @display(description="outcome", ordering="outcome")
+    def outcome_badge(self, attempt: PushAttempt) -> SafeString:
+        """Show what the answer meant."""
+        return tables.outcome(attempt)
+
+    @display(description="HTTP", ordering="http_status")
+    def http(self, attempt: PushAttempt) -> str:
+        """Show the HTTP status."""
+        return str(attempt.http_status or html.NOTHING)
+
+    @display(description="OCPI", ordering="ocpi_status")
+    def ocpi(self, attempt: PushAttempt) -> str:
+        """Show the status code in the envelope."""
+        return str(attempt.ocpi_status or html.NOTHING)
+
+    @display(description="took", ordering="took_ms")
+    def took(self, attempt: PushAttempt) -> str:
+        """Show how long NDW took."""
+        return f"{attempt.took_ms} ms"
+
+    @display(description="answer")
+    def said(self, attempt: PushAttempt) -> str:
+        """Show what NDW said."""
+        return tables.words(attempt.answer) or html.NOTHING
+
+    @display(description="answer")
+    def answer_text(self, attempt: PushAttempt) -> SafeString | str:
+        """Show the answer in full."""
+        return tables.answer(attempt.answer)

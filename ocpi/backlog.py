@@ -23,33 +23,35 @@ _MISSING = {
 }
 
 
-def spread(target: Connection) -> int:
+def spread(target: Connection, batch: int = BATCH) -> int:
     """Make the Push rows of one Connection for everything NDW may see, tariffs first; return how many were missing."""
-    made = sum(_spread_kind(target, kind) for kind in _MISSING)
+    made = sum(_spread_kind(target, kind, batch) for kind in _MISSING)
     settled = Connection.objects.filter(pk=target.pk, created_at__lt=Now() - SETTLED_AFTER)
     if not made:
         settled.update(needs_spreading=False)
     return made
 
 
-def _spread_kind(target: Connection, kind: str) -> int:
-    made = 0
+def _spread_kind(target: Connection, kind: str, batch: int) -> int:
+    total = 0
     while True:
         with target.tenant.transaction(), connection.cursor() as cursor:
             cursor.execute(
-                f"INSERT INTO ocpi_push (tenant_id, connection_id, {kind}_id, state, priority, whole, version, changes, due_at,"
-                " attempts, correlation_id, last_answer, accepted_tariff_ids)"
-                " SELECT o.tenant_id, %(connection)s, o.id, 'dirty', 3, true, 1, 0, clock_timestamp(), 0, '', '', ARRAY[]::text[]"
-                f" FROM ocpi_{kind} o WHERE o.tenant_id = %(tenant)s AND {_MISSING[kind]} AND NOT EXISTS"
+                f"WITH missing AS (SELECT o.id, o.tenant_id FROM ocpi_{kind} o WHERE o.tenant_id = %(tenant)s"
+                f" AND {_MISSING[kind]} AND NOT EXISTS"
                 f" (SELECT 1 FROM ocpi_push p WHERE p.connection_id = %(connection)s AND p.{kind}_id = o.id)"
-                f" ORDER BY o.id LIMIT {BATCH} ON CONFLICT DO NOTHING",
+                f" ORDER BY o.id LIMIT {batch}), made AS (INSERT INTO ocpi_push (tenant_id, connection_id, {kind}_id, state,"
+                " priority, whole, version, changes, due_at, attempts, correlation_id, last_answer, accepted_tariff_ids)"
+                " SELECT tenant_id, %(connection)s, id, 'dirty', 3, true, 1, 0, clock_timestamp(), 0, '', '', ARRAY[]::text[]"
+                " FROM missing ORDER BY id ON CONFLICT DO NOTHING) SELECT count(*) FROM missing",
                 {"connection": target.pk, "tenant": target.tenant_id},
             )
-            batch = cursor.rowcount
-            transaction.on_commit(doorbell.ring)
-        made += batch
-        if batch < BATCH:
-            return made
+            missing = cursor.fetchone()[0]
+            if missing:
+                transaction.on_commit(doorbell.ring)
+        total += missing
+        if missing < batch:
+            return total
 
 
 def prune_attempts() -> int:

@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.core.checks import Error, register
+from django.core.exceptions import ImproperlyConfigured
 
 from tenants import oauth
 
@@ -15,11 +16,22 @@ _RUN = "Run `make run` once, which makes it under GATEWAY_DATA, or set it in the
 @register()
 def required_settings(**kwargs: Any) -> list[Error]:
     """Name each variable that has no default and is not set (ocpi.E001)."""
-    names = ["SECRET_KEY", "FIELD_KEYS", "TOKEN_PEPPER", "SIGNING_KEYS", "CELERY_BROKER_URL"]
-    missing = [name.replace("CELERY_BROKER", "REDIS") for name in names if not getattr(settings, name)]
-    if not settings.DATABASES["default"].get("NAME"):
+    names = ["SECRET_KEY", "FIELD_KEYS", "TOKEN_PEPPER", "SIGNING_KEYS", "REDIS_URL"]
+    missing = [name for name in names if not _value(name)]
+    if not settings.HAS_SERVERS and not _names_a_server(settings.DATABASES["default"]):
         missing.append("DATABASE_URL")
     return [Error(f"{name} is not set.", hint=_RUN, id="ocpi.E001") for name in missing]
+
+
+def _value(name: str) -> Any:
+    try:
+        return getattr(settings, name)
+    except ImproperlyConfigured:  # Django's own way to say that SECRET_KEY is empty
+        return None
+
+
+def _names_a_server(database: dict[str, Any]) -> bool:
+    return bool(database.get("HOST") or database.get("OPTIONS", {}).get("host"))
 
 
 @register()

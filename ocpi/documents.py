@@ -112,11 +112,13 @@ class Merge:
         if old is None:
             return new
         key = old["uid"].lower()
-        if new == old or order(own) < order(self.sent_before(key, old)):
-            if new != old:
-                self.note(path, "stale", "older than what you last sent for this EVSE; the newer one was kept")
+        if new == old:
             self.keep(key)
             return old
+        sent = self.sent_before(key, old)
+        if order(own) < order(sent):
+            self.note(path, "stale", "older than what you last sent for this EVSE; the newer one was kept")
+            own, new = sent, {**old, "connectors": _newer_connectors(old, new)}
         new = {**new, "uid": old["uid"]}
         if new["status"] == REMOVED:
             new = _inherit(old, new)
@@ -160,17 +162,24 @@ class Merge:
         return {**new, "last_updated": served}
 
 
+def _newer_connectors(old: dict, new: dict) -> list[dict]:
+    """Return the stored Connectors, each in the newer of both versions: a status that overtook them hides no tariff."""
+    given = {connector["id"].lower(): connector for connector in new["connectors"]}
+    pairs = [(given.get(stored["id"].lower(), stored), stored) for stored in old["connectors"]]
+    return [max(pair, key=lambda connector: order(connector["last_updated"])) for pair in pairs]
+
+
 def _inherit(old: dict, new: dict) -> dict:
     """Return a REMOVED EVSE completed with the stored mandatory values it no longer carries."""
     if new.get("parking_restrictions") is None and old.get("parking_restrictions") is not None:
-        new["parking_restrictions"] = old["parking_restrictions"]
+        new = {**new, "parking_restrictions": old["parking_restrictions"]}
     stored = {connector["id"].lower(): connector for connector in old["connectors"]}
+    connectors = []
     for connector in new["connectors"]:
         same = stored.get(connector["id"].lower(), {})
-        connector |= {
-            name: same[name] for name in _MANDATORY_IN_CONNECTOR if not connector.get(name) and same.get(name)
-        }
-    return new
+        lacks = {name: same[name] for name in _MANDATORY_IN_CONNECTOR if not connector.get(name) and same.get(name)}
+        connectors.append(connector | lacks)
+    return {**new, "connectors": connectors}
 
 
 def status_only(old: dict, new: dict) -> str | None:

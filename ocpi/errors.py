@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 import orjson
 from django.db import InterfaceError, OperationalError
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import HttpResponse, JsonResponse
 from rest_framework import exceptions
 from rest_framework.views import set_rollback
 
@@ -19,6 +19,7 @@ from ocpi.rules import Finding
 logger = logging.getLogger(__name__)
 
 SUCCESS, CLIENT_ERROR, INVALID, UNKNOWN_LOCATION, SERVER_ERROR = 1000, 2000, 2001, 2003, 3000
+LISTED = 100  # findings in one answer, else a status of a few bytes is answered with megabytes
 
 
 class OcpiError(Exception):
@@ -80,7 +81,8 @@ def handle(error: Exception, context: dict) -> HttpResponse:
     set_rollback()
     request = context["request"]
     if isinstance(error, OcpiError):
-        return _envelope(error, _code(error, request))
+        code = _unknown_code(request.path) if isinstance(error, UnknownObject) else error.status_code
+        return _envelope(error, code)
     if isinstance(error, exceptions.APIException):
         return _api_exception(error)
     if isinstance(error, OperationalError | InterfaceError):
@@ -90,13 +92,17 @@ def handle(error: Exception, context: dict) -> HttpResponse:
     return envelope.answer(code=SERVER_ERROR, message="Internal error; it has been noted.", http_status=500)
 
 
-def _code(error: OcpiError, request: HttpRequest) -> int:
-    under_locations = "/locations" in request.path
-    return UNKNOWN_LOCATION if isinstance(error, UnknownObject) and under_locations else error.status_code
+def _unknown_code(path: str) -> int:
+    return UNKNOWN_LOCATION if "/2.2.1/locations" in path else CLIENT_ERROR
+
+
+def as_data(findings: list[Finding]) -> bytes | None:
+    """Return the first findings as the `data` of an answer, None when there are none."""
+    return orjson.dumps([finding.as_dict() for finding in findings[:LISTED]]) if findings else None
 
 
 def _envelope(error: OcpiError, code: int) -> HttpResponse:
-    data = orjson.dumps([finding.as_dict() for finding in error.findings]) if error.findings else None
+    data = as_data(error.findings)
     return envelope.answer(code=code, message=str(error), http_status=error.http_status, data=data)
 
 
@@ -126,6 +132,7 @@ def plain(http_status: int, path: str) -> HttpResponse:
     message = messages.get(http_status, "Internal error." if http_status >= 500 else "Refused.")
     if path.startswith("/ocpi/"):
         code = SERVER_ERROR if http_status >= 500 else CLIENT_ERROR
+        code = _unknown_code(path) if http_status == 404 else code
         return envelope.answer(code=code, message=message, http_status=http_status)
     problem = {"type": "about:blank", "title": message, "status": http_status}
     return JsonResponse(problem, status=http_status, content_type="application/problem+json")

@@ -11,7 +11,8 @@ from ocpi.envelope import correlation_id
 
 API_PATHS = ("/ocpi/", "/api/", "/oauth/")
 _PRINTABLE = re.compile(r"[\x21-\x7e]{1,100}")
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_ASCII = re.compile(r"[\x20-\x7e]*")
+_NOT_UTF8 = re.compile(r"%[89A-F][0-9A-F]")
 
 
 class OcpiMiddleware:
@@ -30,7 +31,9 @@ class OcpiMiddleware:
             if not _PRINTABLE.fullmatch(request.META.get(key, "")):
                 request.META[key] = str(uuid.uuid4())
         correlation_id.set(request.META["HTTP_X_CORRELATION_ID"])
-        response = self.get_response(request) if _is_decodable(path) else errors.plain(404, path)
+        if request.encoding:
+            request.encoding = "utf-8"  # else Django reads the query in whatever charset Content-Type names
+        response = self.get_response(request) if _can_name_something(path) else errors.plain(404, path)
         if response.status_code >= 400 and "json" not in response.get("Content-Type", ""):
             response = errors.plain(response.status_code, path)
         response["X-Request-ID"] = request.META["HTTP_X_REQUEST_ID"]
@@ -39,9 +42,9 @@ class OcpiMiddleware:
         return response
 
 
-def _is_decodable(path: str) -> bool:
-    """Return False for a path that is not UTF-8 or hides control characters; Django would mend it into another id."""
-    try:
-        return not _CONTROL.search(path.encode("latin-1").decode("utf-8"))
-    except UnicodeError:
-        return False
+def _can_name_something(path: str) -> bool:
+    """Return False for a path no id of ours can be in: they are printable ASCII.
+
+    Django has decoded the path by now, and has put back as %FF what was no UTF-8: that would be another id.
+    """
+    return bool(_ASCII.fullmatch(path)) and not _NOT_UTF8.search(path)

@@ -83,12 +83,12 @@ class PushQuerySet(models.QuerySet):
     """Push rows with the state a person sees."""
 
     def with_shown_state(self) -> "PushQuerySet":
-        """Annotate `shown_state`: the stored state, or sending (a live lease) or blocked (a paused Connection)."""
+        """Annotate `shown_state`: the stored state, or sending (a live lease) or blocked (Connection paused or retired)."""
         return self.annotate(
             shown_state=Case(
                 When(~Q(state=Push.State.DIRTY), then=F("state")),
                 When(lease_until__gt=Now(), then=Value("sending")),
-                When(connection__is_paused=True, then=Value("blocked")),
+                When(Q(connection__is_paused=True) | Q(connection__is_retired=True), then=Value("blocked")),
                 default=F("state"),
             )
         )

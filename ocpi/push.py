@@ -11,7 +11,8 @@ import logging
 import os
 import time
 import uuid
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from collections.abc import Iterable
+from concurrent.futures import ALL_COMPLETED, FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from functools import cache
 
 import orjson
@@ -24,9 +25,10 @@ from tenants.models import Connection
 logger = logging.getLogger(__name__)
 
 THREADS = 16
-LONGEST_DRAIN_S = 10.0
+LONGEST_DRAIN_S = 7.0  # with the requests under way then, it ends within a worker's 20 s of grace
 LEAST_LEASE_S = 13.0  # a request that starts later could outlive its lease
-LOOK_S = 0.05  # between looks at a queue that a rate cap, a token or another object holds up
+WATCH_S = 0.5  # between looks for more to send while requests are under way
+LOOK_S = 0.03  # between looks at a queue that a rate cap, a token or another object holds up
 PATIENCE_S = 1.0  # of such looks; then the sweep comes back
 
 
@@ -37,35 +39,52 @@ def _pool(pid: int) -> ThreadPoolExecutor:
 
 
 def drain(longest_s: float = LONGEST_DRAIN_S) -> int:
-    """Send what is due until nothing is, at most `longest_s` seconds; return the number of requests made."""
+    """Send what is due until nothing is, or for `longest_s` seconds (0: one round); return the number of requests made."""
     doorbell.answer()
-    pool, sent = _pool(os.getpid()), 0
+    pool, sent, is_over = _pool(os.getpid()), 0, False
     running: dict[Future[Result], Claimed] = {}
     ends_at = time.monotonic() + longest_s
     gives_up_at = time.monotonic() + PATIENCE_S
-    while True:
-        held_up = False
-        if time.monotonic() < ends_at and len(running) <= THREADS:
-            claimed, held_up = _claim(2 * THREADS - len(running))
-            running |= {pool.submit(_attempt, one): one for one in claimed}
-        if running:
-            gives_up_at = time.monotonic() + PATIENCE_S
-            done, _ = wait(running, timeout=LOOK_S if held_up else 1.0, return_when=FIRST_COMPLETED)
-            sent += len(done)
-            again = _write_down([future.result() for future in done if running.pop(future)])
-            running |= {pool.submit(_attempt, one): one for one in again}
-        elif held_up and time.monotonic() < min(ends_at, gives_up_at):
-            time.sleep(LOOK_S)
-        else:
-            return sent
+    try:
+        while True:
+            held_up = False
+            if is_over:
+                queue.release([running.pop(future) for future in list(running) if future.cancel()])
+            elif len(running) <= THREADS:
+                claimed, held_up = _claim(2 * THREADS - len(running))
+                running |= {pool.submit(_attempt, one): one for one in claimed}
+            if running:
+                gives_up_at = time.monotonic() + PATIENCE_S
+                done = _finished(running, held_up, ends_at)
+                sent += len(done)
+                again = _write_down([future.result() for future in done if running.pop(future)])
+                running |= {pool.submit(_attempt, one): one for one in again}
+            elif held_up and not is_over and time.monotonic() < gives_up_at:
+                time.sleep(LOOK_S)
+            else:
+                return sent
+            is_over = time.monotonic() >= ends_at
+    finally:
+        for future in running:  # the database is gone or our time is up: their leases run out, then they go as a whole
+            future.cancel()
+
+
+def _finished(running: dict[Future[Result], Claimed], held_up: bool, ends_at: float) -> set[Future[Result]]:
+    """Wait for a request to end, but not past `ends_at`; held up, for the next look and not for each of the requests."""
+    if held_up:
+        return wait(running, LOOK_S, ALL_COMPLETED).done
+    left_s = ends_at - time.monotonic()
+    return wait(running, min(left_s, WATCH_S) if left_s > 0 else WATCH_S, FIRST_COMPLETED).done
 
 
 def _claim(room: int) -> tuple[list[Claimed], bool]:
     """Share the room fairly among the Connections with something due; tells also whether any of them is held up."""
-    targets = queue.due_connections()
-    share, claimed, held_up = max(1, room // len(targets)) if targets else 0, [], False
-    for target in targets[:room]:
+    targets = queue.due_connections()[:room]
+    claimed: list[Claimed] = []
+    held_up = False
+    for index, target in enumerate(targets):
         token = _token(target)
+        share = (room - len(claimed)) // (len(targets) - index)
         taken = queue.claim(target, share, token) if token else []
         held_up |= not taken
         claimed += taken
@@ -73,23 +92,30 @@ def _claim(room: int) -> tuple[list[Claimed], bool]:
 
 
 def _token(target: Connection) -> str | None:
+    """Return an access token, None while there is none; pause what cannot get one (an account: all its Connections)."""
     try:
         ndw.check_url(target.push_url)
         return tokens.access_token(target.service_account)
-    except (tokens.AccountRefused, ndw.Insecure) as error:
-        logger.error("%s paused: %s", target, error)
-        target.pause(str(error))
-        return None
+    except ndw.Insecure as error:
+        _pause([target], str(error))
+    except tokens.AccountRefused as error:
+        _pause(target.service_account.connections.select_related("tenant"), str(error))
+    return None
+
+
+def _pause(targets: Iterable[Connection], reason: str) -> None:
+    for target in targets:
+        logger.error("%s paused: %s", target, reason)
+        target.pause(reason)
 
 
 def _attempt(claimed: Claimed) -> Result:
     """Make one request (several when a Location has to be split). Runs in a thread of the pool."""
-    base = claimed.connection.push_url.rstrip("/")
     result = Result(
         claimed=claimed,
         ruling=Ruling(Do.RETRY, "not sent"),
         method=_method(claimed),
-        url=base + _path(claimed),
+        url="",
         request_id=str(uuid.uuid4()),
         started_at=dt.datetime.now(dt.UTC),
         took_ms=0,
@@ -99,10 +125,16 @@ def _attempt(claimed: Claimed) -> Result:
         result.request_id = ""  # marks it as not sent
         return result
     started = time.monotonic()
-    _send(result, _body(claimed))
-    if result.ruling.do is Do.SPLIT:
-        _send_evses(result)
+    try:
+        result.url = _url(claimed, claimed.evse_uid if _is_part(claimed) else None)
+        _send(result, _body(claimed), is_part=_is_part(claimed))
+        if result.ruling.do is Do.SPLIT:
+            _send_split(result)
+    except Exception as error:  # an object that we cannot even send must not stop the others
+        logger.exception("push %s %s %s", claimed.connection, claimed.kind, claimed.ocpi_id)
+        result.ruling = Ruling(Do.QUARANTINED, f"our own fault: {type(error).__name__}")
     result.took_ms = int((time.monotonic() - started) * 1000)
+    result.is_late = time.monotonic() > claimed.lease_ends
     return result
 
 
@@ -111,52 +143,63 @@ def _is_part(claimed: Claimed) -> bool:
 
 
 def _method(claimed: Claimed) -> str:
-    if claimed.is_deleted:
+    if claimed.is_deletion:
         return "DELETE"
     return "PATCH" if _is_part(claimed) else "PUT"
 
 
-def _path(claimed: Claimed, *below: str) -> str:
+def _url(claimed: Claimed, evse_uid: str | None = None) -> str:
     tenant = claimed.connection.tenant
-    ids = (claimed.ocpi_id, claimed.evse_uid) if _is_part(claimed) else (claimed.ocpi_id, *below)
-    return ndw.push_path(claimed.kind, tenant.country_code, tenant.party_id, *[part for part in ids if part])
+    ids = (claimed.ocpi_id, evse_uid) if evse_uid else (claimed.ocpi_id,)
+    path = ndw.push_path(claimed.kind, tenant.country_code, tenant.party_id, *ids)
+    return claimed.connection.push_url.rstrip("/") + path
 
 
 def _body(claimed: Claimed) -> bytes | None:
-    if claimed.is_deleted:
+    if claimed.is_deletion:
         return None
     if not _is_part(claimed):
         return claimed.body
     _, evse = documents.evse_at(orjson.loads(claimed.body), claimed.evse_uid or "")
-    return orjson.dumps({"status": evse["status"], "last_updated": evse["last_updated"]}) if evse else claimed.body
+    return orjson.dumps({name: evse[name] for name in ("status", "last_updated")})  # type: ignore[index]
 
 
-def _send(result: Result, body: bytes | None) -> None:
+def _send(result: Result, body: bytes | None, *, is_part: bool) -> None:
     """Make one request and put its answer and meaning into the result."""
-    claimed = result.claimed
+    token = result.claimed.access_token
     try:
-        answer = ndw.send(result.method, result.url, token=claimed.access_token, headers=_headers(result), body=body)
+        answer = ndw.send(result.method, result.url, token=token, headers=_headers(result), body=body)
     except ndw.NdwError as error:
         result.ruling = rulings.judge_error(error)
         return
     result.http_status, result.ocpi_status = answer.http_status, answer.ocpi_status
-    result.answer = answer.text[:2048].replace("\x00", "�")
-    result.ruling = rulings.judge(result.method, is_part=_is_part(claimed), tries=claimed.attempts, answer=answer)
+    result.answer = answer.text.replace(token, "<access token>").replace("\x00", "�")[:2048]
+    result.ruling = rulings.judge(result.method, is_part=is_part, tries=result.claimed.attempts, answer=answer)
 
 
-def _send_evses(result: Result) -> None:
-    """PUT the EVSEs of a Location that is too large for one request; the worst answer counts."""
-    claimed, base = result.claimed, result.claimed.connection.push_url.rstrip("/")
-    for evse in orjson.loads(claimed.body).get("evses") or []:
-        if claimed.lease_ends - time.monotonic() < LEAST_LEASE_S:
-            result.ruling = Ruling(Do.RETRY, "too large for one request; not all EVSEs could be sent in time")
-            return
-        result.url, result.request_id = base + _path(claimed, evse["uid"]), str(uuid.uuid4())
-        _send(result, orjson.dumps(evse))
-        if result.ruling.do is Do.SPLIT:
-            result.ruling = Ruling(Do.REJECTED, f"EVSE {evse['uid']} is too large for NDW")
-        if result.ruling.do is not Do.DELIVERED:
-            return
+def _send_split(result: Result) -> None:
+    """Send a Location that is too large for one request as itself and its EVSEs; the first answer that is no yes counts."""
+    claimed, location = result.claimed, orjson.loads(result.claimed.body)
+    evses = location.pop("evses", [])
+    result.ruling = Ruling(Do.REJECTED, "too large for NDW")
+    if claimed.kind == "location" and evses:
+        _send_one(result, "PATCH", location)
+        if result.ruling.do is Do.WHOLE:
+            _send_one(result, "PUT", location)
+    for evse in evses:
+        if result.ruling.do is Do.DELIVERED:
+            _send_one(result, "PUT", evse, evse["uid"])
+
+
+def _send_one(result: Result, method: str, document: dict, evse_uid: str | None = None) -> None:
+    """Send one piece of a Location. The piece may be too large as well, or there may be no time left for it."""
+    if result.claimed.lease_ends - time.monotonic() < LEAST_LEASE_S:
+        result.ruling = Ruling(Do.RETRY, "too large for one request, and not all of it could be sent in time")
+        return
+    result.method, result.url, result.request_id = method, _url(result.claimed, evse_uid), str(uuid.uuid4())
+    _send(result, orjson.dumps(document), is_part=method == "PATCH")
+    if result.ruling.do is Do.SPLIT:
+        result.ruling = Ruling(Do.REJECTED, f"{f'EVSE {evse_uid}' if evse_uid else 'Location'} is too large for NDW")
 
 
 def _headers(result: Result) -> dict[str, str]:
@@ -171,27 +214,28 @@ def _headers(result: Result) -> dict[str, str]:
 
 def _write_down(results: list[Result]) -> list[Claimed]:
     """Record finished requests; return those to send once more with a new access token."""
-    queue.release([result.claimed for result in results if not result.request_id])
+    unsent = [result.claimed for result in results if not result.request_id]
     results = [result for result in results if result.request_id]
-    again = [result.claimed for result in results if result.ruling.do is Do.REAUTHENTICATE and _reauthenticate(result)]
+    again = []
+    for result in results:
+        if result.ruling.do is Do.REAUTHENTICATE:
+            (again if _reauthenticate(result) else unsent).append(result.claimed)
     queue.record(results)
+    queue.release(unsent)
     for result in results:
         _log(result)
     return again
 
 
 def _reauthenticate(result: Result) -> bool:
-    """Get a new token for a request NDW answered with 401; on the second 401, or without a token, rule anew."""
+    """Get a new token for a request NDW answered with 401. False: none to be had now; or the second 401, a pause."""
     claimed = result.claimed
     if claimed.has_new_token:
         result.ruling = Ruling(Do.PAUSE, "HTTP 401 also with a new access token")
         return False
     tokens.invalidate(claimed.connection.service_account, claimed.access_token)
     claimed.access_token, claimed.has_new_token = _token(claimed.connection) or "", True
-    if not claimed.access_token:
-        result.ruling = Ruling(Do.THROTTLED, "HTTP 401, and no new access token to be had")
-        return False
-    return True
+    return bool(claimed.access_token)
 
 
 def _log(result: Result) -> None:

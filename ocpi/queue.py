@@ -1,9 +1,10 @@
 """Push rows as a queue in PostgreSQL: claim with a lease, then write down what came of it.
 
-A claim commits before anything is sent, counts the attempt and takes what the row had gathered (`whole`, `evse_uid`); the
-bodies are read afterwards, so that they are never older than the claimed version. Completion is by that version and by the
+A claim counts the attempt, takes what the row had gathered (`whole`, `evse_uid`) and reads the body in one transaction, so
+that the body is that of the claimed version; it commits before anything is sent. Completion is by that version and by the
 lease token: a change that came meanwhile stays dirty, a worker that lost its lease changes nothing.
-Source: design §4, §7 "Claims", "Push order and shape", "The clock"; reliability C3 to C5.
+Locks are taken in one order everywhere (object, Push by Connection and id, Connection), and no claim waits for any.
+Source: design §4, §7 "Claims", "Push order and shape", "The clock"; reliability C3 to C5, C9, C10.
 """
 
 import datetime as dt
@@ -14,12 +15,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.conf import settings
-from django.db import connection, transaction
-from django.db.models import Q
-from django.db.models.functions import Now
+from django.db import InterfaceError, OperationalError, connection, transaction
+from django.db.models import Case, F, Q, Subquery, When
+from django.db.models.functions import Greatest, Now
 
 from ocpi.models import Push, PushAttempt, PushQuerySet
-from ocpi.rulings import Do, Ruling
+from ocpi.rulings import LONGEST_WAIT_S, Do, Ruling
+from tenants import sql
 from tenants.models import Connection
 
 LEASE_S = 30.0
@@ -32,7 +34,7 @@ BURST_S = 0.05  # of the rate cap may be saved up
 
 @dataclass
 class Claimed:
-    """One Push row this worker holds, with the body as it is now."""
+    """One Push row this worker holds, with the body of its version."""
 
     id: int
     version: int
@@ -42,16 +44,24 @@ class Claimed:
     changes: int
     changed_at: dt.datetime | None
     correlation_id: str
+    last_answer: str
+    is_news: bool  # NDW cannot have the object: never accepted, never tried
     kind: str
     ocpi_id: str
     body: bytes
-    is_deleted: bool
+    is_shown: bool  # NDW shall have it; a Tariff: it is not deleted
     tariff_ids: list[str]
     lease_token: uuid.UUID
     lease_ends: float  # monotonic
+    is_probe: bool  # the one request of an open circuit
     connection: Connection
     access_token: str
     has_new_token: bool = False  # already fetched for this row: a second 401 is final
+
+    @property
+    def is_deletion(self) -> bool:
+        """Return True when NDW shall forget the object."""
+        return self.kind == "tariff" and not self.is_shown
 
 
 @dataclass
@@ -69,6 +79,7 @@ class Result:
     ocpi_status: int | None = None
     answer: str = ""
     body_hash: bytes = b""
+    is_late: bool = False  # its lease ran out meanwhile
 
 
 _DUE = """
@@ -83,41 +94,61 @@ _MAY_GO = f"""
         SELECT 1 FROM ocpi_location l
         JOIN ocpi_tariff t ON t.tenant_id = l.tenant_id AND lower(t.ocpi_id) = ANY (l.tariff_ids)
         JOIN ocpi_push tp ON tp.tariff_id = t.id AND tp.connection_id = p.connection_id
-        WHERE l.id = p.location_id AND tp.state = 'dirty' AND tp.accepted_at IS NULL))
+        WHERE l.id = p.location_id AND t.deleted_at IS NULL AND tp.state = 'dirty' AND tp.accepted_at IS NULL))
     AND (p.priority <> 4 OR coalesce(p.changed_at, p.due_at) < clock_timestamp() - interval '{DELETE_WAITS_S} s'
      OR NOT EXISTS (
         SELECT 1 FROM ocpi_tariff t JOIN ocpi_push lp ON lp.accepted_tariff_ids @> ARRAY[lower(t.ocpi_id)::text]
         WHERE t.id = p.tariff_id AND lp.connection_id = p.connection_id))
 """
 
-_CLAIM = f"""
+
+def _claim_sql(order: str) -> str:
+    return f"""
     WITH due AS (
-        SELECT p.id, p.whole OR p.lease_token IS NOT NULL OR p.accepted_at IS NULL AS whole, p.evse_uid
+        SELECT p.id, p.whole OR p.lease_token IS NOT NULL OR p.accepted_at IS NULL AS whole, p.evse_uid,
+            p.accepted_at IS NULL AND p.lease_token IS NULL
+            AND NOT EXISTS (SELECT 1 FROM ocpi_pushattempt a WHERE a.push_id = p.id) AS is_news
         FROM ocpi_push p WHERE p.connection_id = %(connection)s AND {_DUE} AND {_MAY_GO}
-        ORDER BY p.priority, p.due_at LIMIT %(limit)s FOR NO KEY UPDATE OF p SKIP LOCKED
+        ORDER BY {order} LIMIT %(limit)s FOR NO KEY UPDATE OF p SKIP LOCKED
     )
     UPDATE ocpi_push p SET
         lease_until = clock_timestamp() + %(lease_s)s * interval '1 s', lease_token = %(token)s, attempts = p.attempts + 1,
         whole = false, evse_uid = NULL, next_changed_at = NULL
     FROM due WHERE p.id = due.id
-    RETURNING p.id, p.version, due.whole, due.evse_uid, p.attempts, p.changes, p.changed_at, p.correlation_id
-"""
+    RETURNING p.id, p.version, due.whole, due.evse_uid, p.attempts, p.changes, p.changed_at, p.correlation_id,
+        p.last_answer, due.is_news
+    """
+
+
+_CLAIM = _claim_sql("p.priority, p.due_at")
+# What an open circuit tries is what failed least: an object that always fails must not keep it open.
+_CLAIM_PROBE = _claim_sql("p.attempts, p.priority, p.due_at")
 
 _BODIES = """
-    SELECT p.id, 'location', l.ocpi_id, l.body, false, l.tariff_ids
+    SELECT p.id, 'location', l.ocpi_id, l.body, l.is_shown, l.tariff_ids
     FROM ocpi_push p JOIN ocpi_location l ON l.id = p.location_id WHERE p.id = ANY (%(ids)s)
     UNION ALL
-    SELECT p.id, 'tariff', t.ocpi_id, t.body, t.deleted_at IS NOT NULL, ARRAY[]::text[]
+    SELECT p.id, 'tariff', t.ocpi_id, t.body, t.deleted_at IS NULL, ARRAY[]::text[]
     FROM ocpi_push p JOIN ocpi_tariff t ON t.id = p.tariff_id WHERE p.id = ANY (%(ids)s)
+"""
+_NOTHING_TO_SEND = """
+    UPDATE ocpi_push SET state = 'delivered', changed_at = NULL, changes = 0, attempts = 0, last_answer = '',
+        lease_until = NULL, lease_token = NULL
+    WHERE id = ANY (%s)
 """
 
 
 def due_connections() -> list[Connection]:
-    """Return the Connections that may send now and have something due, in random order: none is always first."""
+    """Return the Connections that may send now and have something due, in random order: none is always first.
+
+    One whose access token has ended and cannot be fetched just now (IAM is down, or somebody is at it) may not.
+    """
     found = Connection.objects.filter(is_paused=False, is_retired=False).select_related("tenant", "service_account")
     has_due = (
         "EXISTS (SELECT 1 FROM ocpi_push p WHERE p.connection_id = tenants_connection.id AND " + _DUE + ")"
         " AND (probe_at IS NULL OR probe_at <= clock_timestamp())"
+        " AND (coalesce(access_token_expires_at > clock_timestamp(), false)"
+        " OR coalesce(fetching_until < clock_timestamp(), true))"
     )
     connections = list(found.extra(where=[has_due]))  # noqa: S610 - our own SQL
     random.shuffle(connections)
@@ -137,54 +168,50 @@ def oldest_due_s() -> float:
 def claim(target: Connection, limit: int, access_token: str) -> list[Claimed]:
     """Take up to `limit` due rows of one Connection, within its rate cap; one when its circuit is half open."""
     token, taken_at = uuid.uuid4(), time.monotonic()
-    with transaction.atomic():
+    with transaction.atomic(), connection.cursor() as cursor:
         allowed = min(limit, _allowance(target))
         if allowed < 1:
             return []
-        with connection.cursor() as cursor:
-            parameters = {"connection": target.pk, "limit": allowed, "lease_s": LEASE_S, "token": token}
-            cursor.execute(_CLAIM, parameters)
-            rows = {row[0]: row for row in cursor.fetchall()}
-        if rows:
-            Connection.objects.filter(pk=target.pk).update(
-                allowance=target.allowance - len(rows), allowance_at=target.allowance_at
-            )
-    if not rows:
-        return []
-    with connection.cursor() as cursor:
-        cursor.execute(_BODIES, {"ids": list(rows)})
-        bodies = cursor.fetchall()
-    return [
-        Claimed(
-            *rows[pk],
-            kind,
-            ocpi_id,
-            bytes(body),
-            is_deleted,
-            tariff_ids,
-            token,
-            taken_at + LEASE_S,
-            target,
-            access_token,
-        )
-        for pk, kind, ocpi_id, body, is_deleted, tariff_ids in bodies
-    ]
+        is_probe = target.failures >= BREAKER_FAILURES
+        parameters = {"connection": target.pk, "limit": allowed, "lease_s": LEASE_S, "token": token}
+        cursor.execute(_CLAIM_PROBE if is_probe else _CLAIM, parameters)
+        rows = {row[0]: row for row in cursor.fetchall()}
+        if not rows:
+            return []
+        _spend(target, len(rows), is_probe)
+        claimed = [
+            Claimed(*rows[pk], *body, token, taken_at + LEASE_S, is_probe, target, access_token)
+            for pk, *body in sql.run(_BODIES, {"ids": list(rows)})
+        ]
+        needless = [one.id for one in claimed if one.is_news and not one.is_shown]
+        if needless:
+            cursor.execute(_NOTHING_TO_SEND, [needless])
+    return [one for one in claimed if one.id not in needless]
 
 
 def _allowance(target: Connection) -> int:
     """Lock the Connection and return how many requests it may start now; 0 also when another worker holds it."""
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT allowance + extract(epoch FROM clock_timestamp() - allowance_at)::float * %s, clock_timestamp(), failures,"
-            " is_paused OR coalesce(probe_at > clock_timestamp(), false) FROM tenants_connection WHERE id = %s"
-            " FOR NO KEY UPDATE SKIP LOCKED",
+            "SELECT allowance + extract(epoch FROM clock_timestamp() - allowance_at)::float * %s, clock_timestamp(), failures"
+            " FROM tenants_connection WHERE id = %s AND NOT is_paused AND NOT is_retired"
+            " AND (probe_at IS NULL OR probe_at <= clock_timestamp()) FOR NO KEY UPDATE SKIP LOCKED",
             [settings.NDW_RATE_CAP, target.pk],
         )
         row = cursor.fetchone()
-    if row is None or row[3]:
+    if row is None:
         return 0
-    target.allowance, target.allowance_at = min(row[0], max(1.0, settings.NDW_RATE_CAP * BURST_S)), row[1]
-    return min(int(target.allowance), 1 if row[2] >= BREAKER_FAILURES else int(target.allowance))
+    allowance, target.allowance_at, target.failures = row
+    target.allowance = min(allowance, max(1.0, settings.NDW_RATE_CAP * BURST_S))
+    return min(int(target.allowance), 1) if target.failures >= BREAKER_FAILURES else int(target.allowance)
+
+
+def _spend(target: Connection, count: int, is_probe: bool) -> None:
+    """Take requests off the allowance; with one under way as a probe, the next may go PROBE_S later."""
+    spent: dict[str, Any] = {"allowance": target.allowance - count, "allowance_at": target.allowance_at}
+    if is_probe:
+        spent["probe_at"] = Now() + dt.timedelta(seconds=PROBE_S)
+    Connection.objects.filter(pk=target.pk).update(**spent)
 
 
 def release(claimed: list[Claimed]) -> None:
@@ -198,8 +225,19 @@ def release(claimed: list[Claimed]) -> None:
 
 
 def send_again(pushes: PushQuerySet) -> int:
-    """Make rows due now, as whole objects and without a clock if they had none; return how many. Delivered ones too."""
-    return pushes.update(state=Push.State.DIRTY, whole=True, evse_uid=None, due_at=Now(), attempts=0)
+    """Make rows due now, as whole objects; return how many. Delivered ones too, and what is under way is sent once more.
+
+    A replay has no clock; what was waiting anyway keeps its own.
+    """
+    return pushes.update(
+        state=Push.State.DIRTY,
+        whole=True,
+        evse_uid=None,
+        version=F("version") + 1,
+        changed_at=Case(When(state=Push.State.DIRTY, then=F("changed_at"))),
+        due_at=Now(),
+        attempts=0,
+    )
 
 
 _ACCEPTED = """
@@ -229,16 +267,37 @@ _AGAIN = """
 """
 
 
+# A request that ended after its lease may have overtaken the next worker's: NDW gets the present state once more.
+_HEAL = """
+    UPDATE ocpi_push SET state = 'dirty', whole = true, evse_uid = NULL, version = version + 1, due_at = clock_timestamp()
+    WHERE id = %s
+"""
+
+
 def record(results: list[Result]) -> None:
-    """Write down what requests came to, with their attempts, in one transaction."""
+    """Write down what requests came to, with their attempts, in one transaction.
+
+    Once more after a deadlock or on a new connection: the answers are here, and only here.
+    """
+    try:
+        _record(results)
+    except (OperationalError, InterfaceError):
+        connection.close_if_unusable_or_obsolete()
+        _record(results)
+
+
+def _record(results: list[Result]) -> None:
     with transaction.atomic(), connection.cursor() as cursor:
-        for result in sorted(results, key=lambda one: one.claimed.id):
-            if result.ruling.do is not Do.REAUTHENTICATE:
-                cursor.execute(*_completion(result))
+        for result in sorted(results, key=lambda one: (one.claimed.connection.pk, one.claimed.id)):
+            if result.ruling.do is Do.REAUTHENTICATE:
+                continue
+            cursor.execute(*_completion(result))
+            if result.is_late and not cursor.rowcount:
+                cursor.execute(_HEAL, [result.claimed.id])
         PushAttempt.objects.bulk_create([_attempt(result) for result in results])
         targets = {result.claimed.connection.pk: result.claimed.connection for result in results}
         for pk in sorted(targets):
-            _note(targets[pk], [result.ruling for result in results if result.claimed.connection.pk == pk])
+            _note(targets[pk], [result for result in results if result.claimed.connection.pk == pk])
 
 
 def _completion(result: Result) -> tuple[str, dict[str, Any]]:
@@ -261,10 +320,10 @@ def _completion(result: Result) -> tuple[str, dict[str, Any]]:
 
 
 def _wait_s(claimed: Claimed, ruling: Ruling) -> float:
-    if ruling.do in (Do.WHOLE, Do.PAUSE):
+    if ruling.do is not Do.RETRY:  # now, or as soon as its Connection may
         return 0.0
-    if ruling.wait_s is not None:
-        return ruling.wait_s
+    if ruling.wait_s is not None or ruling.is_lasting:
+        return ruling.wait_s or LONGEST_WAIT_S
     ceiling = min(BACKOFF_CAP_S, 2.0 ** min(claimed.attempts - 1, 10))
     return random.uniform(0, ceiling)  # noqa: S311 - full jitter, not a secret
 
@@ -290,31 +349,53 @@ def _attempt(result: Result) -> PushAttempt:
     )
 
 
-def _note(target: Connection, rulings: list[Ruling]) -> None:
+def _note(target: Connection, results: list[Result]) -> None:
     """Let the Connection learn from its requests: pause, wait, open or close the circuit."""
-    done = [ruling for ruling in rulings if ruling.do is not Do.REAUTHENTICATE]
-    paused = next((ruling for ruling in done if ruling.do is Do.PAUSE), None)
-    failed = [ruling for ruling in done if ruling.do in (Do.RETRY, Do.THROTTLED)]
-    quarantined = [ruling for ruling in done if ruling.do is Do.QUARANTINED]
+    paused = [result for result in results if result.ruling.do is Do.PAUSE]
+    faults = [result for result in results if result.ruling.do in (Do.RETRY, Do.THROTTLED, Do.QUARANTINED)]
+    is_served = any(result.ruling.do in (Do.DELIVERED, Do.REJECTED, Do.WHOLE) for result in results)
     if paused:
-        target.pause(f"NDW refuses this Connection: {paused.reason}")
-    elif failed or quarantined:
-        _note_faults(target, failed, quarantined, answered=len(failed) < len(done))
-    elif done:
+        target.pause(f"NDW refuses this Connection: {paused[0].ruling.reason}")
+    elif faults:
+        _note_faults(target, faults, is_served=is_served)
+    elif is_served:
         remembers = Connection.objects.filter(Q(failures__gt=0) | Q(same_refusals__gt=0), pk=target.pk)
         remembers.update(failures=0, probe_at=None, same_refusals=0, refusal_kind="")
 
 
-def _note_faults(target: Connection, failed: list[Ruling], quarantined: list[Ruling], *, answered: bool) -> None:
+def _note_faults(target: Connection, faults: list[Result], *, is_served: bool) -> None:
     row = Connection.objects.select_for_update(no_key=True).get(pk=target.pk)
-    for ruling in quarantined:
-        row.same_refusals = row.same_refusals + 1 if row.refusal_kind == ruling.reason[:40] else 1
-        row.refusal_kind = ruling.reason[:40]
-    row.failures = 0 if answered else row.failures + sum(ruling.do is Do.RETRY for ruling in failed)
-    row.save(update_fields=["same_refusals", "refusal_kind", "failures"])
-    throttled = [ruling.wait_s or PROBE_S for ruling in failed if ruling.do is Do.THROTTLED]
-    if throttled or row.failures >= BREAKER_FAILURES:
-        rest = dt.timedelta(seconds=max(throttled, default=PROBE_S))
-        Connection.objects.filter(pk=target.pk).update(probe_at=Now() + rest)
-    if row.same_refusals >= SAME_REFUSALS:
+    retried, throttled, quarantined = (
+        [fault for fault in faults if fault.ruling.do is do] for do in (Do.RETRY, Do.THROTTLED, Do.QUARANTINED)
+    )
+    row.failures = 0 if is_served or quarantined else row.failures + len(retried)
+    if is_served:
+        row.same_refusals, row.refusal_kind = 0, ""
+    for fault in [] if is_served else quarantined:
+        _count(row, fault.ruling.reason, is_another=not fault.claimed.last_answer.startswith(fault.ruling.reason))
+    if quarantined and row.same_refusals >= SAME_REFUSALS:
         target.pause(f"NDW gave {row.same_refusals} objects in a row the same answer: {row.refusal_kind}")
+    if throttled:
+        row.failures = max(row.failures, BREAKER_FAILURES)
+        _count(row, throttled[0].ruling.reason, is_another=any(fault.claimed.is_probe for fault in throttled))
+    row.save(update_fields=["same_refusals", "refusal_kind", "failures"])
+    if row.failures >= BREAKER_FAILURES:
+        doubled_s = PROBE_S * 2 ** min(row.same_refusals - 1, 10) if throttled else PROBE_S
+        asked_s = [fault.ruling.wait_s for fault in faults if fault.ruling.wait_s]
+        _open_circuit(target, min(max(asked_s, default=doubled_s), LONGEST_WAIT_S))
+
+
+def _count(row: Connection, kind: str, *, is_another: bool) -> None:
+    """Count the same answer to different objects in a row (429: to one probe after another)."""
+    if row.refusal_kind != kind[:40]:
+        row.same_refusals, row.refusal_kind = 0, kind[:40]
+    row.same_refusals = max(1, row.same_refusals + is_another)
+
+
+def _open_circuit(target: Connection, rest_s: float) -> None:
+    """Send nothing for a while; then everything that waits is due, so that NDW is fresh as soon as it is back."""
+    row = Connection.objects.filter(pk=target.pk)
+    row.update(probe_at=Greatest("probe_at", Now() + dt.timedelta(seconds=rest_s)))
+    probe_at = Subquery(row.values("probe_at"))
+    waiting = Push.objects.filter(connection=target, state=Push.State.DIRTY, lease_token=None, due_at__gt=probe_at)
+    waiting.update(due_at=probe_at)

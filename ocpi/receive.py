@@ -7,7 +7,6 @@ import logging
 import re
 from typing import Any
 
-import orjson
 from django.http import HttpResponse
 from django.utils.http import parse_header_parameters
 from rest_framework.request import Request
@@ -21,7 +20,7 @@ from tenants.models import Tenant, Token
 logger = logging.getLogger(__name__)
 
 LARGEST_BODY = 1_048_576
-_DIGITS = re.compile(r"[0-9]{1,18}")
+_DIGITS = re.compile(r"[0-9]{1,100}")
 
 
 class ReceiverView(OcpiView):
@@ -37,12 +36,11 @@ class ReceiverView(OcpiView):
             "upload %s %s %s: %s, X-Request-ID %s",
             self.tenant, request.method, what, "changed" if outcome.changed else "unchanged", request.headers["X-Request-ID"],
         )  # fmt: skip
-        findings = [finding.as_dict() for finding in outcome.findings]
-        message = f"Accepted; {len(findings)} finding(s) in data." if findings else "Success"
+        count = len(outcome.findings)
         return envelope.answer(
-            message=message,
+            message=f"Accepted; {count} finding(s), see data." if count else "Success",
             http_status=201 if outcome.created else 200,
-            data=orjson.dumps(findings) if findings else None,
+            data=errors.as_data(outcome.findings),
         )
 
 
@@ -67,12 +65,14 @@ def read_body(request: Request) -> Any:
 
 
 def _raw(request: Request) -> bytes:
-    length = request.META.get("CONTENT_LENGTH") or ""
+    length = request.META.get("CONTENT_LENGTH") or "0"
     is_chunked = "HTTP_TRANSFER_ENCODING" in request.META
-    if not is_chunked and length and (not _DIGITS.fullmatch(length) or int(length) > LARGEST_BODY):
-        raise errors.TooLarge(f"The body may have at most {LARGEST_BODY} bytes.")
+    if not is_chunked and not _DIGITS.fullmatch(length):
+        raise errors.Malformed("Content-Length is not a number.")
     stream = request.META["wsgi.input"]
-    left = LARGEST_BODY + 1 if is_chunked else int(length or 0)
+    left = LARGEST_BODY + 1 if is_chunked else int(length)
+    if left > LARGEST_BODY and not is_chunked:
+        raise errors.TooLarge(f"The body may have at most {LARGEST_BODY} bytes.")
     pieces = []
     while left > 0 and (piece := stream.read(min(left, 65536))):
         pieces.append(piece)

@@ -34,6 +34,7 @@ class Ruling:
     do: Do
     reason: str
     wait_s: float | None = None  # what NDW asked for in Retry-After
+    is_lasting: bool = False  # NDW has failed on this object so often that haste is of no use
 
 
 BY_HTTP_STATUS = {
@@ -62,8 +63,8 @@ BY_OCPI_STATUS = {3001: Do.PAUSE, 3002: Do.PAUSE, 3003: Do.PAUSE, 4001: Do.PAUSE
 BY_OCPI_CLASS = {1: Do.DELIVERED, 2: Do.REJECTED, 3: Do.RETRY, 4: Do.RETRY}
 BY_HTTP_CLASS = {3: Do.PAUSE, 4: Do.QUARANTINED, 5: Do.RETRY}
 
-# After so many tries of one version another fault of the same kind is not worth waiting for.
-GARBLED_TRIES, WHOLE_TRIES = 5, 2
+# After so many tries of one version a fault of the same kind is no longer worth another, or no longer a quick one.
+GARBLED_TRIES, WHOLE_TRIES, FAST_TRIES = 5, 2, 10
 
 
 def judge(method: str, *, is_part: bool, tries: int, answer: Answer) -> Ruling:
@@ -79,7 +80,7 @@ def judge(method: str, *, is_part: bool, tries: int, answer: Answer) -> Ruling:
     if is_part and status == 404:
         return Ruling(Do.WHOLE, "NDW does not know the object")
     do = BY_HTTP_STATUS.get(status) or BY_HTTP_CLASS.get(status // 100, Do.RETRY)
-    if do is Do.WHOLE and tries > WHOLE_TRIES:
+    if do is Do.WHOLE and tries >= WHOLE_TRIES:
         do = Do.REJECTED
     if do is Do.SPLIT and is_part:
         do = Do.REJECTED
@@ -93,12 +94,14 @@ def _judge_envelope(is_part: bool, tries: int, answer: Answer) -> Ruling:
         return Ruling(do, f"HTTP {answer.http_status} without a usable OCPI envelope")
     if is_part and code == 2003:
         return Ruling(Do.WHOLE, "OCPI 2003")
-    return Ruling(BY_OCPI_STATUS.get(code) or BY_OCPI_CLASS[code // 1000], f"OCPI {code}")
+    do = BY_OCPI_STATUS.get(code) or BY_OCPI_CLASS[code // 1000]
+    return Ruling(do, f"OCPI {code}", is_lasting=code // 1000 == 3 and tries > FAST_TRIES)
 
 
 def judge_error(error: NdwError) -> Ruling:
     """Rule on a request that got no answer: NDW may or may not have applied it."""
-    return Ruling(Do.PAUSE if isinstance(error, Insecure) else Do.RETRY, str(error)[:500])
+    reason = str(error).replace("\x00", "")[:500]
+    return Ruling(Do.PAUSE if isinstance(error, Insecure) else Do.RETRY, reason)
 
 
 def _retry_after(answer: Answer) -> float | None:

@@ -68,6 +68,8 @@ def sender_root(request: Request, tenant: Tenant) -> str:
 class SenderVersionsView(SenderView):
     """`/ocpi/sender/{country_code}/{party_id}/versions`."""
 
+    has_routing_headers = False
+
     def get(self, request: Request, **party: str) -> HttpResponse:
         """List the one version."""
         return _versions(sender_root(request, self.tenant))
@@ -75,6 +77,8 @@ class SenderVersionsView(SenderView):
 
 class SenderDetailsView(SenderView):
     """`/ocpi/sender/{country_code}/{party_id}/2.2.1`."""
+
+    has_routing_headers = False
 
     def get(self, request: Request, **party: str) -> HttpResponse:
         """List the module endpoints."""
@@ -86,6 +90,7 @@ class ReceiverVersionsView(OcpiView):
 
     authentication_classes = [UploadToken]
     purpose = Token.Purpose.UPLOAD
+    has_routing_headers = False
 
     def tenant_of(self, credential: Credential, url: dict[str, str]) -> Tenant:
         """Return the caller's own tenant; a pull credential for all has none and is at the wrong door."""
@@ -174,7 +179,7 @@ def _decode_after(value: str | None) -> int | None:
         return None
     try:
         text = base64.urlsafe_b64decode(value + "=" * (-len(value) % 4)).decode()
-        if text[:1] == "k" and _NUMBER.fullmatch(text[1:]):
+        if _NUMBER.fullmatch(text[1:]) and _encode_after(int(text[1:])) == value:
             return int(text[1:])
     except ValueError:
         pass

@@ -21,6 +21,8 @@ from ocpi.rules import Finding
 from tenants import sql
 from tenants.models import Tenant
 
+LARGEST_LOCATION = 1_048_576  # bytes, as much as one PUT may carry; EVSE by EVSE it could grow without end
+
 
 @dataclass
 class Outcome:
@@ -65,7 +67,7 @@ def patch_location(tenant: Tenant, location_id: str, patch: object) -> Outcome:
     """Change the named fields of a Location. Raises Refused, Stale, UnknownObject."""
     with tenant.transaction():
         row = _lock("location", tenant, location_id) or _unknown("Location")
-        verdict, own = _patched("location", orjson.loads(row.body), patch)
+        verdict, own = _patched("location", row, "", orjson.loads(row.body), patch)
         return _replace_location(tenant, row, verdict, own)
 
 
@@ -83,7 +85,8 @@ def patch_evse(tenant: Tenant, location_id: str, evse_uid: str, patch: object) -
     with tenant.transaction():
         row = _lock("location", tenant, location_id) or _unknown("Location")
         location = orjson.loads(row.body)
-        verdict, own = _patched("evse", _evse_of(location, evse_uid)[1], patch)
+        index, evse = _evse_of(location, evse_uid)
+        verdict, own = _patched("evse", row, f"/evses/{index}", evse, patch)
         return _put_child(tenant, row, location, verdict, own)
 
 
@@ -100,17 +103,20 @@ def patch_connector(tenant: Tenant, location_id: str, evse_uid: str, connector_i
     """Change the named fields of one Connector. Raises Refused, Stale, UnknownObject."""
     with tenant.transaction():
         row = _lock("location", tenant, location_id) or _unknown("Location")
-        _, evse = _evse_of(orjson.loads(row.body), evse_uid)
-        _, connector = documents.connector_at(evse, connector_id)
-        verdict, _ = _patched("connector", connector or _unknown("Connector"), patch)
+        index, evse = _evse_of(orjson.loads(row.body), evse_uid)
+        place, connector = documents.connector_at(evse, connector_id)
+        at = f"/evses/{index}/connectors/{place}"
+        verdict, _ = _patched("connector", row, at, connector or _unknown("Connector"), patch)
         return _put_grandchild(tenant, row, evse_uid, verdict)
 
 
-def _patched(kind: rules.Kind, stored: dict, patch: object) -> tuple[rules.Verdict, str]:
-    """Return the verdict on the stored object with the patch applied, and the patch's own last_updated."""
+def _patched(kind: rules.Kind, row: _Row, at: str, stored: dict, patch: object) -> tuple[rules.Verdict, str]:
+    """Return the verdict on the stored object (`at` in the Location) with the patch applied, and the patch's last_updated."""
     verdict = rules.check_patch(kind, stored, patch)
     _refuse_errors(verdict)
-    return verdict, rules.canonical_time(patch["last_updated"])  # type: ignore[index]
+    known = row.unknown or {}
+    verdict.unknown = {path[len(at) :]: known[path] for path in known if path.startswith(f"{at}/")} | verdict.unknown
+    return verdict, rules.canonical_time(patch["last_updated"]) or ""  # type: ignore[index]
 
 
 def _replace_location(tenant: Tenant, row: _Row, verdict: rules.Verdict, own: str) -> Outcome:
@@ -123,8 +129,7 @@ def _replace_location(tenant: Tenant, row: _Row, verdict: rules.Verdict, own: st
     new = merge.location(old, document, own)
     checked = verdict if new == document else rules.check("location", new)
     outcome = _store_location(tenant, row, old, checked, merge, verdict.unknown)
-    # What the CPO is told concerns what it sent; what is stored is the verdict of what is served.
-    outcome.findings = [f for f in verdict.findings if f.severity != "gap"] + checked.gaps + merge.notes
+    outcome.findings = _told(verdict, checked, merge)
     return outcome
 
 
@@ -136,18 +141,15 @@ def _put_child(tenant: Tenant, row: _Row, location: dict, verdict: rules.Verdict
         raise Stale("/last_updated: older than what you last sent for this EVSE; not applied")
     new = merge.child(location, evse, own)
     checked = rules.check("location", new)
-    _refuse_errors(checked)
-    prefix = f"/evses/{index}"
-    unknown = {prefix + path: value for path, value in verdict.unknown.items()}
-    outcome = _store_location(tenant, row, location, checked, merge, {**(row.unknown or {}), **unknown})
-    outcome.created = old is None
-    outcome.findings = [f for f in verdict.findings if f.severity != "gap"] + checked.gaps + merge.notes
+    unknown = _unknown_properties(row, f"/evses/{index}", verdict)
+    outcome = _store_location(tenant, row, location, checked, merge, unknown)
+    outcome.created, outcome.findings = old is None, _told(verdict, checked, merge)
     return outcome
 
 
 def _put_grandchild(tenant: Tenant, row: _Row, evse_uid: str, verdict: rules.Verdict) -> Outcome:
     location = orjson.loads(row.body)
-    _, evse = _evse_of(location, evse_uid)
+    evse_index, evse = _evse_of(location, evse_uid)
     connector, merge = verdict.document, _merge(row)
     index, old = documents.connector_at(evse, connector["id"])
     key = f"{evse['uid']}/{connector['id']}".lower()
@@ -156,35 +158,57 @@ def _put_grandchild(tenant: Tenant, row: _Row, evse_uid: str, verdict: rules.Ver
     own = merge.sent_before(evse["uid"].lower(), evse)
     connectors = list(evse["connectors"])
     connectors[index : index + 1] = [{**connector, "id": old["id"] if old else connector["id"]}]
-    raised = documents.latest(evse["last_updated"], connector["last_updated"])
-    new = merge.child(location, {**evse, "connectors": connectors, "last_updated": raised}, own)
+    new = merge.child(location, {**evse, "connectors": connectors}, own)
     checked = rules.check("location", new)
-    _refuse_errors(checked)
-    outcome = _store_location(tenant, row, location, checked, merge, row.unknown)
-    outcome.created = old is None
-    outcome.findings = [f for f in verdict.findings if f.severity != "gap"] + checked.gaps + merge.notes
+    unknown = _unknown_properties(row, f"/evses/{evse_index}/connectors/{index}", verdict)
+    outcome = _store_location(tenant, row, location, checked, merge, unknown)
+    outcome.created, outcome.findings = old is None, _told(verdict, checked, merge)
     return outcome
+
+
+def _unknown_properties(row: _Row, at: str, verdict: rules.Verdict) -> dict[str, Any]:
+    """Return what is kept apart of the Location: the object `at` this place was replaced, and its own with it."""
+    others = {path: value for path, value in (row.unknown or {}).items() if not path.startswith(f"{at}/")}
+    return others | {at + path: value for path, value in verdict.unknown.items()}
+
+
+def _told(verdict: rules.Verdict, checked: rules.Verdict, merge: documents.Merge) -> list[Finding]:
+    """Return what the CPO is told: the gaps of the Location as it is now, then what is odd about what it sent."""
+    return checked.gaps + verdict.warnings + merge.notes
 
 
 def _store_location(
     tenant: Tenant, row: _Row, old: dict, verdict: rules.Verdict, merge: documents.Merge, unknown: dict | None
 ) -> Outcome:
     """Write what a merge came to, unless nothing changed. Raises Refused when it would unpublish a shown Location."""
+    _refuse_errors(verdict)
+    if len(verdict.body) > LARGEST_LOCATION:
+        raise Refused(f"the Location would have more than {LARGEST_LOCATION} bytes")
     new_gaps = [gap for gap in verdict.gaps if gap.rule not in row.gaps]
-    if row.is_shown and new_gaps:
+    concerns_ndw = row.is_shown or _is_owed(tenant, row)
+    if concerns_ndw and new_gaps:
         raise Refused.because([*new_gaps, *merge.notes])
-    if row.body == verdict.body and (merge.sent or None) == row.cpo_times:
+    shows_or_hides = _is_shown(verdict, row.is_shown) != row.is_shown
+    if row.body == verdict.body and (merge.sent or None) == row.cpo_times and not shows_or_hides:
         return Outcome(changed=False)
     changed = documents.content(row.body) != documents.content(verdict.body)
     change = None
-    if changed and (row.is_shown or _is_shown(verdict)):
-        uid = documents.status_only(old, verdict.document) if row.is_shown else None
-        change = _Change(evse_uid=uid)
+    if shows_or_hides:
+        change = _Change()
+    elif changed and concerns_ndw:
+        change = _Change(evse_uid=documents.status_only(old, verdict.document))
     _write("location", tenant, row.id, _location_columns(tenant, row, verdict, merge.sent or None, unknown), change)
     return Outcome(changed=changed)
 
 
+def _is_owed(tenant: Tenant, row: _Row) -> bool:
+    """Return True while NDW has not accepted that a Location it had is hidden: until then it must be fit to be sent."""
+    pushes = Push.objects.filter(tenant=tenant, location=row.id, connection__is_retired=False)
+    return pushes.exclude(state=Push.State.DELIVERED).exists()
+
+
 def _is_shown(verdict: rules.Verdict, was_shown: bool = False) -> bool:
+    """A gap keeps a Location from NDW, but does not take away what NDW has: only `publish` does."""
     return verdict.document["publish"] and (was_shown or not verdict.gaps)
 
 
@@ -235,9 +259,9 @@ def _replace_tariff(tenant: Tenant, row: _Row, verdict: rules.Verdict) -> Outcom
     if now < was or (row.deleted and now == was):
         state = "deleted" if row.deleted else "last sent"
         raise Stale(f"/last_updated: not newer than the Tariff you {state} ({old['last_updated']}); not applied")
-    verdict = (
-        verdict if verdict.document["id"] == old["id"] else rules.check("tariff", verdict.document | {"id": old["id"]})
-    )
+    if verdict.document["id"] != old["id"]:  # only by case: NDW knows the first spelling
+        verdict.document["id"] = old["id"]
+        verdict.body = orjson.dumps(verdict.document)
     if row.body == verdict.body and not row.deleted:
         return Outcome(changed=False, findings=verdict.findings)
     changed = row.deleted or documents.content(row.body) != documents.content(verdict.body)
@@ -249,8 +273,8 @@ def _replace_tariff(tenant: Tenant, row: _Row, verdict: rules.Verdict) -> Outcom
 def delete_tariff(tenant: Tenant, tariff_id: str) -> Outcome:
     """Turn a Tariff into a tombstone and delete it at NDW. Raises UnknownObject; Refused while a connector names it (T-22)."""
     with tenant.transaction():
-        row = _lock("tariff", tenant, tariff_id)
-        if row is None or row.deleted:
+        row = _lock("tariff", tenant, tariff_id) or _unknown("Tariff")
+        if row.deleted:
             _unknown("Tariff")
         naming = tenant.locations.filter(tariff_ids__contains=[tariff_id.lower()])
         named_by = list(naming.order_by("pk").values_list("ocpi_id", flat=True)[:6])
@@ -335,14 +359,16 @@ def push_rows(kind: str) -> str:
     """Return the SQL that marks written objects as changed for every Connection of their tenant.
 
     Expects a CTE `written(id, tenant_id)` and the parameters evse_uid, priority, correlation_id, has_clock. A row in
-    flight (it has a lease token) starts the next count at `next_changed_at`; a rejected one starts anew.
+    flight (it has a lease token) starts the next count at `next_changed_at`; a rejected one starts anew. Those of a
+    retired Connection go on gathering, in case it comes back. The order is that of every lock on Push rows (ocpi.queue).
     """
     return f"""
     INSERT INTO ocpi_push AS push (tenant_id, connection_id, {kind}_id, state, priority, whole, version, changes, changed_at,
                                    due_at, attempts, correlation_id, last_answer, accepted_tariff_ids)
     SELECT written.tenant_id, c.id, written.id, 'dirty', %(priority)s, true, 1, 1,
            CASE WHEN %(has_clock)s THEN clock_timestamp() END, clock_timestamp(), 0, %(correlation_id)s, '', ARRAY[]::text[]
-    FROM written JOIN tenants_connection c ON c.tenant_id = written.tenant_id AND NOT c.is_retired
+    FROM written JOIN tenants_connection c ON c.tenant_id = written.tenant_id
+    ORDER BY c.id, written.id
     ON CONFLICT (tenant_id, connection_id, {kind}_id) DO UPDATE SET
         state = 'dirty',
         priority = CASE WHEN push.state = 'dirty' AND excluded.priority < 4 THEN least(push.priority, excluded.priority)

@@ -43,8 +43,8 @@ def access_token(account: ServiceAccount) -> str | None:
     cached = _cache.get(account.pk)
     if cached and time.monotonic() < cached.renew_at:
         return cached.token
-    cached = _cache[account.pk] = _shared(account) or _Cached("", "", 0, 0)
-    if time.monotonic() >= cached.renew_at and _may_fetch(account):
+    cached = _cache[account.pk] = _shared(account)
+    if time.monotonic() >= cached.renew_at and _may_fetch(account, cached.sealed):
         cached = _cache[account.pk] = _fetch(account) or cached
     return cached.token if time.monotonic() < cached.ends_at else None
 
@@ -59,32 +59,33 @@ def invalidate(account: ServiceAccount, token: str) -> None:
         )
 
 
-def _shared(account: ServiceAccount) -> _Cached | None:
+def _shared(account: ServiceAccount) -> _Cached:
+    """Return what the workers share; without a usable token one that has ended."""
     now = time.monotonic()
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT access_token_sealed, extract(epoch FROM access_token_renew_at - clock_timestamp())::float,"
             " extract(epoch FROM access_token_expires_at - clock_timestamp())::float"
-            " FROM tenants_serviceaccount WHERE id = %s AND access_token_sealed <> ''",
+            " FROM tenants_serviceaccount WHERE id = %s",
             [account.pk],
         )
-        row = cursor.fetchone()
-    if row is None:
-        return None
-    account.access_token_sealed = row[0]
+        account.access_token_sealed, renew_s, life_s = cursor.fetchone()
     try:
-        return _Cached(account.access_token, row[0], now + row[1], now + row[2])
+        if account.access_token_sealed:
+            return _Cached(account.access_token, account.access_token_sealed, now + renew_s, now + life_s)
     except secrets.Undecryptable:
-        return None  # FIELD_KEYS changed: fetch a new one
+        logger.warning("The access token of %s was sealed with another key; fetching a new one", account)
+    return _Cached("", account.access_token_sealed, 0, 0)
 
 
-def _may_fetch(account: ServiceAccount) -> bool:
-    """Return True for one caller at a time; the others go on with what they have."""
+def _may_fetch(account: ServiceAccount, sealed: str) -> bool:
+    """Return True for one caller at a time, unless the token is new already; the others go on with what they have."""
     with connection.cursor() as cursor:
         cursor.execute(
             "UPDATE tenants_serviceaccount SET fetching_until = clock_timestamp() + %s * interval '1 s'"
-            " WHERE id = %s AND (fetching_until IS NULL OR fetching_until < clock_timestamp())",
-            [FETCH_LEASE_S, account.pk],
+            " WHERE id = %s AND access_token_sealed = %s"
+            " AND (fetching_until IS NULL OR fetching_until < clock_timestamp())",
+            [FETCH_LEASE_S, account.pk, sealed],
         )
         return cursor.rowcount == 1
 
@@ -93,7 +94,7 @@ def _fetch(account: ServiceAccount) -> _Cached | None:
     asked_at = time.monotonic()
     try:
         answer = ndw.fetch_token(account.token_url, account.client_id, account.client_secret)
-    except ndw.Insecure as error:
+    except (ndw.Insecure, secrets.Undecryptable) as error:
         raise AccountRefused(f"{account.token_url}: {error}") from error
     except ndw.NdwError as error:
         return _rest(account, str(error))
@@ -126,7 +127,7 @@ def _rest(account: ServiceAccount, reason: str) -> None:
 def _read(answer: ndw.Answer) -> tuple[str, int]:
     """Return the token ("" for none) and its life in seconds."""
     try:
-        fields = json.loads(answer.text) if answer.http_status == 200 and answer.is_complete else {}
+        fields = json.loads(answer.text) if answer.http_status == 200 and answer.is_whole else {}
         token = fields.get("access_token")
     except (ValueError, AttributeError, RecursionError):
         return "", 0

@@ -1,6 +1,6 @@
 """What the views of both interfaces share: whose URL it is, which purpose a credential has, how routes are refused."""
 
-from typing import Any, NoReturn
+from typing import Any, NoReturn, cast
 
 import orjson
 from django.db.models.functions import Lower
@@ -10,7 +10,7 @@ from rest_framework.request import Request
 from rest_framework.views import APIView
 
 from ocpi import documents, envelope, errors
-from ocpi.models import Location, OcpiObject
+from ocpi.models import Location, Tariff
 from tenants.models import Credential, Tenant, Token
 
 
@@ -18,13 +18,15 @@ class OcpiView(APIView):
     """A view for one purpose of credentials and for the party in the URL; `self.tenant` is that party's tenant."""
 
     purpose: Token.Purpose
+    has_routing_headers = True  # of the functional modules; Versions carry none
     tenant: Tenant
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         """Let in who may see this party through this door. Raises UnknownObject, WrongPurpose."""
         super().initial(request, *args, **kwargs)
-        self.tenant = self.tenant_of(request.auth, kwargs)
-        if request.auth.purpose != self.purpose:
+        credential = cast(Credential, request.auth)
+        self.tenant = self.tenant_of(credential, kwargs)
+        if credential.purpose != self.purpose:
             raise errors.WrongPurpose("This credential is for the other interface.")
         self._check_addressee(request)
 
@@ -35,38 +37,47 @@ class OcpiView(APIView):
             party = {"country_code": url["country_code"].upper(), "party_id": url["party_id"].upper()}
             own = Tenant.objects.filter(**party, is_active=True).first()
         if own is None or not own.owns(url["country_code"], url["party_id"]):
-            raise errors.UnknownObject("Nothing here under this party.")
+            wanted = "Location" if "location_id" in url else "Tariff" if "tariff_id" in url else "party"
+            raise errors.UnknownObject(f"Unknown {wanted}.")
         return own
 
     def _check_addressee(self, request: Request) -> None:
-        to = (request.headers.get("OCPI-to-country-code"), request.headers.get("OCPI-to-party-id"))
-        if all(to) and not self.tenant.owns(*to):  # type: ignore[arg-type]
+        to = _party(request, "to")
+        if to and self.has_routing_headers and not self.tenant.owns(*to):
             raise errors.Refused("OCPI-to-* names a party that is not served here.")
 
-    def finalize_response(self, request: Request, response: HttpResponse, *args: Any, **kwargs: Any) -> HttpResponse:
+    def finalize_response(  # type: ignore[override]  # it may be any HttpResponse, the stubs say Response
+        self, request: Request, response: HttpResponse, *args: Any, **kwargs: Any
+    ) -> HttpResponse:
         """Swap the routing headers: from us for the CPO, to whoever asked."""
-        response = super().finalize_response(request, response, *args, **kwargs)
-        sender = (request.headers.get("OCPI-from-country-code"), request.headers.get("OCPI-from-party-id"))
-        if all(sender) and hasattr(self, "tenant") and all(value.isascii() and value.isprintable() for value in sender):
-            response["OCPI-from-country-code"], response["OCPI-from-party-id"] = (
-                self.tenant.country_code,
-                self.tenant.party_id,
-            )
-            response["OCPI-to-country-code"], response["OCPI-to-party-id"] = sender
+        response = super().finalize_response(request, response, *args, **kwargs)  # type: ignore[arg-type]
+        caller = _party(request, "from")
+        if caller and self.has_routing_headers and hasattr(self, "tenant"):
+            own = (self.tenant.country_code, self.tenant.party_id)
+            response["OCPI-from-country-code"], response["OCPI-from-party-id"] = own
+            response["OCPI-to-country-code"], response["OCPI-to-party-id"] = caller
         return response
 
-    def options(self, request: Request, *args: Any, **kwargs: Any) -> HttpResponse:
+    def options(self, request: Any, *args: Any, **kwargs: Any) -> HttpResponse:  # type: ignore[override]
         """Name the methods; there is nothing else to negotiate."""
         response = envelope.answer()
         response["Allow"] = ", ".join(self.allowed_methods)
         return response
 
-    def http_method_not_allowed(self, request: Request, *args: Any, **kwargs: Any) -> NoReturn:
+    def http_method_not_allowed(self, request: Any, *args: Any, **kwargs: Any) -> NoReturn:
         """Refuse a method the URL does not have (405 with Allow)."""
         raise exceptions.MethodNotAllowed(request.method or "")
 
 
-def find(tenant: Tenant, model: type[OcpiObject], ocpi_id: str, **conditions: Any) -> Any:
+def _party(request: Request, direction: str) -> tuple[str, str] | None:
+    """Return the pair of the routing headers OCPI-<direction>-*, None unless both are given and fit for a header."""
+    values = [request.headers.get(f"OCPI-{direction}-{name}", "") for name in ("country-code", "party-id")]
+    return (
+        (values[0], values[1]) if all(value.isascii() and value.isprintable() and value for value in values) else None
+    )
+
+
+def find(tenant: Tenant, model: type[Location] | type[Tariff], ocpi_id: str, **conditions: Any) -> Any:
     """Return the tenant's own object of that id, whatever its case. Raises UnknownObject."""
     rows = model.objects.alias(key=Lower("ocpi_id")).filter(tenant=tenant, key=ocpi_id.lower(), **conditions)
     found = rows.first()

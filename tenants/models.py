@@ -4,6 +4,7 @@ import contextlib
 import datetime as dt
 from collections.abc import Iterator
 
+from django.core.exceptions import ValidationError
 from django.core.validators import RegexValidator
 from django.db import models, transaction
 from django.db.models import Q
@@ -46,7 +47,10 @@ class Tenant(models.Model):
         ordering = ["country_code", "party_id"]
         constraints = [
             models.UniqueConstraint(
-                Upper("country_code"), Upper("party_id"), name="one_tenant_per_party", violation_error_message="This party exists."
+                Upper("country_code"),
+                Upper("party_id"),
+                name="one_tenant_per_party",
+                violation_error_message="This party exists.",
             )
         ]
 
@@ -95,10 +99,17 @@ class Credential(models.Model):
     LIVE_AT_A_TIME = 2  # the old one and its successor, while the other side changes over
 
     tenant = models.ForeignKey(
-        Tenant, models.CASCADE, null=True, blank=True, related_name="%(class)ss", help_text="Empty: all tenants, later ones too."
+        Tenant,
+        models.CASCADE,
+        null=True,
+        blank=True,
+        related_name="%(class)ss",
+        help_text="Empty: all tenants, later ones too.",
     )
     digest = models.CharField(max_length=64, editable=False, db_index=True)
-    note = models.CharField(max_length=100, blank=True, help_text="Who has it, for example a system or a ticket number.")
+    note = models.CharField(
+        max_length=100, blank=True, help_text="Who has it, for example a system or a ticket number."
+    )
     created_at = models.DateTimeField(auto_now_add=True)
     expires_at = models.DateTimeField(null=True, blank=True, help_text="Empty: until it is revoked.")
     revoked_at = models.DateTimeField(null=True, blank=True, editable=False)
@@ -114,6 +125,11 @@ class Credential(models.Model):
     def is_live(self) -> bool:
         """Return True while the credential opens the door (its tenant's state apart)."""
         return self.revoked_at is None and (self.expires_at is None or self.expires_at > timezone.now())
+
+    @property
+    def state(self) -> str:
+        """Return `live`, `revoked` or `expired`."""
+        return "revoked" if self.revoked_at else "live" if self.is_live else "expired"
 
     def covers(self, tenant: Tenant) -> bool:
         """Return True when this credential may see the tenant."""
@@ -138,6 +154,11 @@ class Credential(models.Model):
 
     def _named(self, prefix: str) -> None:
         """Keep the part of the value that may be seen."""
+        raise NotImplementedError
+
+    @property
+    def shown_name(self) -> str:
+        """Return the part of the value that may be seen."""
         raise NotImplementedError
 
     def _siblings(self) -> dict:
@@ -181,6 +202,11 @@ class Token(Credential):
     def _named(self, prefix: str) -> None:
         self.prefix = prefix
 
+    @property
+    def shown_name(self) -> str:
+        """Return how the token begins."""
+        return self.prefix
+
     def _siblings(self) -> dict:
         return super()._siblings() | {"purpose": self.purpose}
 
@@ -207,6 +233,11 @@ class OAuthClient(Credential):
     def _named(self, prefix: str) -> None:
         self.client_id = prefix
 
+    @property
+    def shown_name(self) -> str:
+        """Return the client id."""
+        return self.client_id
+
 
 class ServiceAccount(models.Model):
     """Our client at NDW's IAM server; one account may deliver for many tenants.
@@ -216,13 +247,15 @@ class ServiceAccount(models.Model):
 
     name = models.CharField(max_length=100, unique=True)
     environment = models.CharField(max_length=10, choices=Environment)
-    token_url = models.URLField(max_length=255, help_text="Where access tokens are fetched.")
+    token_url = models.URLField("token URL", max_length=255, help_text="Where access tokens are fetched.")
     client_id = models.CharField(max_length=255)
     client_secret_sealed = models.TextField(editable=False, default="")
     access_token_sealed = models.TextField(editable=False, default="")
     access_token_expires_at = models.DateTimeField(null=True, editable=False)
     access_token_renew_at = models.DateTimeField(null=True, editable=False)
-    fetching_until = models.DateTimeField(null=True, editable=False, help_text="Somebody is fetching a token till then.")
+    fetching_until = models.DateTimeField(
+        null=True, editable=False, help_text="Somebody is fetching a token till then."
+    )
 
     class Meta:
         ordering = ["environment", "name"]
@@ -235,12 +268,17 @@ class ServiceAccount(models.Model):
         return f"serviceaccount|{field}|{self.pk}"
 
     def set_client_secret(self, plain: str) -> None:
-        """Seal a new secret and forget the access token the old one fetched; saves the row."""
+        """Seal a new secret and forget the access token the old one fetched; saves a new row, of an old one only these."""
         if self.pk is None:
             self.save()
         self.client_secret_sealed = secrets.encrypt(plain, self._bound_to("client_secret"))
+        self.save(update_fields=["client_secret_sealed"])
+        self.forget_access_token()
+
+    def forget_access_token(self) -> None:
+        """Have the next worker fetch a new one: the client, its secret or the token URL changed."""
         self.access_token_sealed, self.access_token_expires_at, self.access_token_renew_at = "", None, None
-        self.save()
+        self.save(update_fields=["access_token_sealed", "access_token_expires_at", "access_token_renew_at"])
 
     @property
     def client_secret(self) -> str:
@@ -270,6 +308,7 @@ class Connection(models.Model):
     environment = models.CharField(max_length=10, choices=Environment)
     service_account = models.ForeignKey(ServiceAccount, models.PROTECT, related_name="connections")
     push_url = models.URLField(
+        "push URL",
         max_length=255,
         help_text="What NDW gave: the part before /locations/… and /tariffs/…",
     )
@@ -295,6 +334,21 @@ class Connection(models.Model):
     def __str__(self) -> str:
         return f"{self.tenant} → {self.environment}"
 
+    def clean(self) -> None:
+        """Refuse an account of the other environment."""
+        if self.service_account_id and self.service_account.environment != self.environment:
+            error = f"This account is for {self.service_account.environment}, the Connection for {self.environment}."
+            raise ValidationError({"service_account": error})
+
+    @property
+    def state(self) -> str:
+        """Return `sending`, `no answer` (its last requests got none), `paused` or `retired`."""
+        if self.is_retired:
+            return "retired"
+        if self.is_paused:
+            return "paused"
+        return "no answer" if self.failures else "sending"
+
     def pause(self, reason: str) -> None:
         """Send nothing more until somebody resumes; changes go on being noted."""
         type(self).objects.filter(pk=self.pk, is_paused=False).update(
@@ -304,5 +358,11 @@ class Connection(models.Model):
     def resume(self) -> None:
         """Send again, with a closed circuit and no memory of refusals."""
         type(self).objects.filter(pk=self.pk).update(
-            is_paused=False, paused_at=None, pause_reason="", failures=0, probe_at=None, same_refusals=0, refusal_kind=""
+            is_paused=False,
+            paused_at=None,
+            pause_reason="",
+            failures=0,
+            probe_at=None,
+            same_refusals=0,
+            refusal_kind="",
         )

@@ -134,7 +134,10 @@ def token_view(request: HttpRequest) -> HttpResponse:
     if problem:
         response: HttpResponse = JsonResponse({"error": "invalid_request", "error_description": problem}, status=400)
     else:
-        response = _server().create_token_response(request)
+        try:
+            response = _server().create_token_response(request)
+        except UnicodeDecodeError:  # Authlib takes it for granted that what HTTP Basic carries is UTF-8
+            response = JsonResponse({"error": "invalid_client"}, status=401, headers={"WWW-Authenticate": "Basic"})
     if request.method != "POST":
         response = JsonResponse({"error": "invalid_request", "error_description": "Use POST."}, status=405)
         response["Allow"] = "POST"
@@ -194,6 +197,7 @@ def _claims(access_token: str) -> dict | None:
         return None
     claims = token.claims
     times_are_ints = all(type(claims[name]) is int for name in ("exp", "iat"))
-    if token.header.get("typ") != "at+jwt" or not times_are_ints or not isinstance(claims["client_id"], str):
+    has_name = isinstance(claims["client_id"], str) and claims["client_id"].isprintable()
+    if token.header.get("typ") != "at+jwt" or not times_are_ints or not has_name:
         return None
     return claims if claims["exp"] > time.time() else None

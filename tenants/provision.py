@@ -24,9 +24,11 @@ def connection(
 ) -> Connection:
     """Connect a tenant to NDW; the same token URL and client id are one service account for all. Raises ValidationError."""
     with transaction.atomic():
-        account = ServiceAccount.objects.filter(environment=environment, token_url=token_url, client_id=client_id).first()
+        account = ServiceAccount.objects.filter(
+            environment=environment, token_url=token_url, client_id=client_id
+        ).first()
         if account is None:
-            name = f"{client_id} at {urlsplit(token_url).netloc}"
+            name = f"{client_id} at {urlsplit(token_url).netloc}, {environment}"
             account = ServiceAccount(name=name, environment=environment, token_url=token_url, client_id=client_id)
             account.full_clean()
         if not account.client_secret_sealed or account.client_secret != client_secret:

@@ -8,13 +8,14 @@ from typing import Any
 
 import pytest
 from django.conf import settings
-from django.http import HttpResponse
 from django.test import Client
 
 from gateway import embedded
 from tenants.models import Tenant, Token
 from tests import factories, ndw_simulator
 from tests import settings as test_settings
+
+CLIENT = Client()  # one for all: a new one loads the middleware anew, which takes longer than most requests
 
 
 @pytest.fixture(scope="session")
@@ -38,28 +39,28 @@ class Caller:
     root: str
     headers: dict[str, str]
 
-    def call(self, method: str, path: str, body: Any = None, **headers: str) -> HttpResponse:
-        """Make a request; a body of bytes goes as it is."""
+    def call(self, method: str, path: str, body: Any = None, **headers: str) -> Any:
+        """Make a request, a body of bytes as it is; return the HttpResponse with its body parsed as `envelope`."""
         raw = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
-        content = {"data": raw, "content_type": "application/json"} if body is not None else {}
+        content: dict[str, Any] = {"data": raw, "content_type": "application/json"} if body is not None else {}
         given = {name.replace("_", "-"): value for name, value in headers.items()}
-        response = Client().generic(method, self.root + path, headers=self.headers | given, **content)
-        response.envelope = json.loads(response.content) if response.content else None  # type: ignore[attr-defined]
+        response: Any = CLIENT.generic(method, self.root + path, headers=self.headers | given, **content)
+        response.envelope = json.loads(response.content) if response.content else None
         return response
 
-    def get(self, path: str = "", **headers: str) -> HttpResponse:
+    def get(self, path: str = "", **headers: str) -> Any:
         """GET."""
         return self.call("GET", path, **headers)
 
-    def put(self, path: str, body: Any, **headers: str) -> HttpResponse:
+    def put(self, path: str, body: Any, **headers: str) -> Any:
         """PUT."""
         return self.call("PUT", path, body, **headers)
 
-    def patch(self, path: str, body: Any, **headers: str) -> HttpResponse:
+    def patch(self, path: str, body: Any, **headers: str) -> Any:
         """PATCH."""
         return self.call("PATCH", path, body, **headers)
 
-    def delete(self, path: str, **headers: str) -> HttpResponse:
+    def delete(self, path: str, **headers: str) -> Any:
         """DELETE."""
         return self.call("DELETE", path, **headers)
 

@@ -9,10 +9,13 @@ from pathlib import Path
 
 from gateway import embedded
 
-DATA = Path(os.environ.get("GATEWAY_DATA") or Path(__file__).parent.parent / "var") / "test"
-IS_EMBEDDED = not (os.environ.get("DATABASE_URL") and os.environ.get("REDIS_URL"))
+# Processes of a test run (xdist's, the gateway's own) inherit what the first one settled.
+_data = Path(os.environ.get("GATEWAY_DATA") or Path(__file__).parent.parent / "var") / "test"
+DATA = Path(os.environ.setdefault("GATEWAY_TEST_DATA", str(_data)))
+_own = dict(zip(("DATABASE_URL", "REDIS_URL"), embedded.urls(DATA), strict=True))
+IS_EMBEDDED = all(os.environ.get(name, url) == url for name, url in _own.items())
 if IS_EMBEDDED:
-    os.environ["DATABASE_URL"], os.environ["REDIS_URL"] = embedded.urls(DATA)
+    os.environ |= _own
 
 # A P-256 key made for the tests; it opens nothing else.
 _SIGNING_KEY = (

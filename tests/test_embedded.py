@@ -70,8 +70,8 @@ def test_running_serves_both_with_settings_that_keep_data(data):
     with embedded.running(data):
         with _sql(data) as connection:
             asked = ("fsync", "listen_addresses", "log_parameter_max_length", "server_encoding", "synchronous_commit")
-            settings = connection.execute("SELECT * FROM pg_settings WHERE name = ANY(%s) ORDER BY name", [[*asked]])
-            values = [setting[1] for setting in settings]
+            query = "SELECT setting FROM pg_settings WHERE name = ANY(%s) ORDER BY name"
+            values = [setting for (setting,) in connection.execute(query, [[*asked]])]
             upper = connection.execute("SELECT upper('é'), current_user, current_database()").fetchone()
         config = _redis(data).config_get()
 

@@ -10,10 +10,12 @@ ROOT = Path(__file__).resolve().parent.parent
 
 # A file may import from those above it, never below; files in one line do not import from each other.
 ORDER = [
-    ["tenants.secrets", "tenants.sql"],
+    ["tenants.secrets", "tenants.sql", "tenants.addresses", "tenants.html"],
     ["tenants.models"],
     ["tenants.oauth"],
     ["tenants.authentication", "tenants.provision"],
+    ["tenants.admin.credentials", "tenants.admin.ndw", "tenants.admin.operators"],
+    ["tenants.admin.parties"],
     ["tenants.admin", "tenants.apps", "tenants.management.commands.provision"],
     ["ocpi.schemas.types"],
     ["ocpi.schemas.locations"],
@@ -38,7 +40,8 @@ ORDER = [
     ["ocpi.tasks"],
     ["ocpi.store"],
     ["ocpi.views"],
-    ["ocpi.receive", "ocpi.serve", "ocpi.admin"],
+    ["ocpi.tables"],
+    ["ocpi.receive", "ocpi.serve", "ocpi.dashboard", "ocpi.admin"],
     ["ocpi.checks", "ocpi.urls", "ocpi.apps", "ocpi.management.commands.relay"],
 ]
 RANK = {name: rank for rank, names in enumerate(ORDER) for name in names}

@@ -1,15 +1,16 @@
 """The shapes: one good and one bad value, or more, for every field of every OCPI object, and every value of every enum."""
 
+import contextlib
 import copy
 import datetime as dt
 from typing import Any, get_args
 
 import pytest
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from ocpi.rules import check
 from ocpi.rules.findings import pointer
-from ocpi.schemas import MODELS, OcpiObject, locations, tariffs
+from ocpi.schemas import MODELS, OcpiObject, locations, tariffs, types
 from tests.documents import Body, connector_body, evse_body, location_body, tariff_body
 
 NOW = dt.datetime(2026, 3, 2, 12, tzinfo=dt.UTC)
@@ -148,8 +149,8 @@ URL, OPTIONAL_URL = (URLS, [*NOT_URL, None]), ([*URLS, None], NOT_URL)
 INT, OPTIONAL_INT = (INTS, [*NOT_INT, None]), ([*INTS, None], NOT_INT)
 NUMBER, OPTIONAL_NUMBER = (NUMBERS, [*NOT_NUMBER, None]), ([*NUMBERS, None], NOT_NUMBER)
 CLOCKS, OPTIONAL_CLOCK = (CLOCK, [*NOT_CLOCK, None]), ([*CLOCK, None], NOT_CLOCK)
-LATITUDE = (LATITUDES, [*NOT_COORDINATE, "90.00001", "-91.00000", None])
-LONGITUDE = (LONGITUDES, [*NOT_COORDINATE, "180.00001", "-181.00000", "1000.00000", None])
+LATITUDE = (LATITUDES, [*NOT_COORDINATE, "90.00001", "-91.00000", "-33.8567844", None])
+LONGITUDE = (LONGITUDES, [*NOT_COORDINATE, "180.00001", "-181.00000", "1000.00000", "-151.2152971", None])
 COUNTRY_CODE, PARTY_ID = (
     (["NL", "nl"], ["NLD", "N", "N1", "", None]),
     (["EXA", "505", "a1b"], ["EX", "EXAM", "E*A", None]),
@@ -379,6 +380,25 @@ def test_model_refuses_what_the_dict_validator_refuses(kind, place, field, good,
         if shape_errors:
             with pytest.raises(ValidationError):
                 MODELS[kind].model_validate(replaced(kind, place, field, value))
+
+
+@pytest.mark.parametrize("year", [1, 4, 100, 400, 999, 1200, 1600, 1900, 2000, 2024, 2026, 2100, 2400, 3000, 9999])
+def test_dates_are_those_of_the_calendar(year):
+    takes_time = TypeAdapter(types.DateTime).validator
+    takes_date = TypeAdapter(types.LocalDate).validator
+    days = [f"{year:04d}-{month:02d}-{day:02d}" for month in range(14) for day in range(33)]
+
+    exist = [day for day in days if exists(day)]
+
+    assert [day for day in days if takes_time.isinstance_python(f"{day}T09:15:00Z")] == exist
+    assert [day for day in days if takes_date.isinstance_python(day)] == (exist if 1000 <= year < 3000 else [])
+
+
+def exists(day: str) -> bool:
+    """Return whether the calendar has this day."""
+    with contextlib.suppress(ValueError):
+        return bool(dt.date.fromisoformat(day))
+    return False
 
 
 def test_table_has_every_field_of_every_object():

@@ -3,7 +3,7 @@
 Source: protocol §2.2 (the shape), §7.9 (error, gap).
 """
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Literal
 
 Severity = Literal["error", "gap", "warning"]
@@ -28,7 +28,13 @@ class Finding:
 
     def as_dict(self) -> dict[str, str]:
         """Return the finding as it stands in answers and result lines."""
-        return asdict(self)
+        return {
+            "path": self.path,
+            "rule": self.rule,
+            "severity": self.severity,
+            "message": self.message,
+            "hint": self.hint,
+        }
 
 
 def pointer(*steps: Step) -> str:

@@ -26,7 +26,7 @@ class Verdict:
     """
 
     kind: Kind
-    document: Document | None = None
+    document: Document = field(default_factory=dict)
     body: bytes = b""
     findings: list[Finding] = field(default_factory=list)
     unknown: Document = field(default_factory=dict)
@@ -34,7 +34,7 @@ class Verdict:
     @property
     def value(self) -> OcpiObject | None:
         """The document as its pydantic model, made at each call; the document itself is quicker to work with."""
-        return None if self.document is None else MODELS[self.kind].model_validate(self.document)
+        return None if not self.document else MODELS[self.kind].model_validate(self.document)
 
     @property
     def errors(self) -> list[Finding]:
@@ -54,7 +54,7 @@ class Verdict:
     @property
     def outcome(self) -> Literal["ok", "gaps", "refused"]:
         """The verdict in one word."""
-        if self.document is None:
+        if not self.document:
             return "refused"
         return "gaps" if self.gaps else "ok"
 

@@ -8,113 +8,238 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
-    dependencies = [
-    ]
+    dependencies = []
 
     operations = [
         migrations.CreateModel(
-            name='ServiceAccount',
+            name="ServiceAccount",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('name', models.CharField(max_length=100, unique=True)),
-                ('environment', models.CharField(choices=[('staging', 'Staging'), ('production', 'Production')], max_length=10)),
-                ('token_url', models.URLField(help_text='Where access tokens are fetched.', max_length=255)),
-                ('client_id', models.CharField(max_length=255)),
-                ('client_secret_sealed', models.TextField(default='', editable=False)),
-                ('access_token_sealed', models.TextField(default='', editable=False)),
-                ('access_token_expires_at', models.DateTimeField(editable=False, null=True)),
-                ('access_token_renew_at', models.DateTimeField(editable=False, null=True)),
-                ('fetching_until', models.DateTimeField(editable=False, help_text='Somebody is fetching a token till then.', null=True)),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("name", models.CharField(max_length=100, unique=True)),
+                (
+                    "environment",
+                    models.CharField(choices=[("staging", "Staging"), ("production", "Production")], max_length=10),
+                ),
+                ("token_url", models.URLField(help_text="Where access tokens are fetched.", max_length=255)),
+                ("client_id", models.CharField(max_length=255)),
+                ("client_secret_sealed", models.TextField(default="", editable=False)),
+                ("access_token_sealed", models.TextField(default="", editable=False)),
+                ("access_token_expires_at", models.DateTimeField(editable=False, null=True)),
+                ("access_token_renew_at", models.DateTimeField(editable=False, null=True)),
+                (
+                    "fetching_until",
+                    models.DateTimeField(
+                        editable=False, help_text="Somebody is fetching a token till then.", null=True
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'service account',
-                'ordering': ['environment', 'name'],
+                "verbose_name": "service account",
+                "ordering": ["environment", "name"],
             },
         ),
         migrations.CreateModel(
-            name='Tenant',
+            name="Tenant",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('country_code', models.CharField(help_text="Country of the CPO's party, not of its sites: two letters, for example NL.", max_length=2, validators=[django.core.validators.RegexValidator('\\A[A-Za-z]{2}\\Z', 'Two letters (ISO 3166-1 alpha-2), for example NL.')])),
-                ('party_id', models.CharField(help_text="The CPO's own id: three letters or digits. Under any other id NDW silently hides the data.", max_length=3, validators=[django.core.validators.RegexValidator('\\A[A-Za-z0-9]{3}\\Z', 'Three letters or digits (ISO 15118), for example EXA.')])),
-                ('name', models.CharField(max_length=100)),
-                ('contact_name', models.CharField(blank=True, max_length=100)),
-                ('contact_email', models.EmailField(blank=True, max_length=254)),
-                ('is_active', models.BooleanField(default=True, help_text="An inactive tenant's credentials answer 401.", verbose_name='active')),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "country_code",
+                    models.CharField(
+                        help_text="Country of the CPO's party, not of its sites: two letters, for example NL.",
+                        max_length=2,
+                        validators=[
+                            django.core.validators.RegexValidator(
+                                "\\A[A-Za-z]{2}\\Z", "Two letters (ISO 3166-1 alpha-2), for example NL."
+                            )
+                        ],
+                    ),
+                ),
+                (
+                    "party_id",
+                    models.CharField(
+                        help_text="The CPO's own id: three letters or digits. Under any other id NDW silently hides the data.",
+                        max_length=3,
+                        validators=[
+                            django.core.validators.RegexValidator(
+                                "\\A[A-Za-z0-9]{3}\\Z", "Three letters or digits (ISO 15118), for example EXA."
+                            )
+                        ],
+                    ),
+                ),
+                ("name", models.CharField(max_length=100)),
+                ("contact_name", models.CharField(blank=True, max_length=100)),
+                ("contact_email", models.EmailField(blank=True, max_length=254)),
+                (
+                    "is_active",
+                    models.BooleanField(
+                        default=True, help_text="An inactive tenant's credentials answer 401.", verbose_name="active"
+                    ),
+                ),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
             ],
             options={
-                'ordering': ['country_code', 'party_id'],
-                'constraints': [models.UniqueConstraint(django.db.models.functions.text.Upper('country_code'), django.db.models.functions.text.Upper('party_id'), name='one_tenant_per_party', violation_error_message='This party exists.')],
+                "ordering": ["country_code", "party_id"],
+                "constraints": [
+                    models.UniqueConstraint(
+                        django.db.models.functions.text.Upper("country_code"),
+                        django.db.models.functions.text.Upper("party_id"),
+                        name="one_tenant_per_party",
+                        violation_error_message="This party exists.",
+                    )
+                ],
             },
         ),
         migrations.CreateModel(
-            name='OAuthClient',
+            name="OAuthClient",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('digest', models.CharField(db_index=True, editable=False, max_length=64)),
-                ('note', models.CharField(blank=True, help_text='Who has it, for example a system or a ticket number.', max_length=100)),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('expires_at', models.DateTimeField(blank=True, help_text='Empty: until it is revoked.', null=True)),
-                ('revoked_at', models.DateTimeField(blank=True, editable=False, null=True)),
-                ('last_used_at', models.DateTimeField(blank=True, editable=False, null=True)),
-                ('client_id', models.CharField(editable=False, max_length=64, unique=True)),
-                ('not_before', models.DateTimeField(default=django.utils.timezone.now, help_text='Access tokens issued before this moment are refused.')),
-                ('tenant', models.ForeignKey(blank=True, help_text='Empty: all tenants, later ones too.', null=True, on_delete=django.db.models.deletion.CASCADE, related_name='%(class)ss', to='tenants.tenant')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("digest", models.CharField(db_index=True, editable=False, max_length=64)),
+                (
+                    "note",
+                    models.CharField(
+                        blank=True, help_text="Who has it, for example a system or a ticket number.", max_length=100
+                    ),
+                ),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                ("expires_at", models.DateTimeField(blank=True, help_text="Empty: until it is revoked.", null=True)),
+                ("revoked_at", models.DateTimeField(blank=True, editable=False, null=True)),
+                ("last_used_at", models.DateTimeField(blank=True, editable=False, null=True)),
+                ("client_id", models.CharField(editable=False, max_length=64, unique=True)),
+                (
+                    "not_before",
+                    models.DateTimeField(
+                        default=django.utils.timezone.now,
+                        help_text="Access tokens issued before this moment are refused.",
+                    ),
+                ),
+                (
+                    "tenant",
+                    models.ForeignKey(
+                        blank=True,
+                        help_text="Empty: all tenants, later ones too.",
+                        null=True,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="%(class)ss",
+                        to="tenants.tenant",
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'OAuth2 client',
-                'ordering': ['-created_at', '-pk'],
-                'abstract': False,
+                "verbose_name": "OAuth2 client",
+                "ordering": ["-created_at", "-pk"],
+                "abstract": False,
             },
         ),
         migrations.CreateModel(
-            name='Connection',
+            name="Connection",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('environment', models.CharField(choices=[('staging', 'Staging'), ('production', 'Production')], max_length=10)),
-                ('push_url', models.URLField(help_text='What NDW gave: the part before /locations/… and /tariffs/…', max_length=255)),
-                ('is_paused', models.BooleanField(default=False, verbose_name='paused')),
-                ('paused_at', models.DateTimeField(blank=True, editable=False, null=True)),
-                ('pause_reason', models.CharField(blank=True, max_length=500)),
-                ('is_retired', models.BooleanField(default=False, help_text='Nothing is sent any more; the history stays.', verbose_name='retired')),
-                ('failures', models.PositiveIntegerField(default=0, editable=False, help_text='Requests in a row without an answer.')),
-                ('probe_at', models.DateTimeField(editable=False, null=True)),
-                ('same_refusals', models.PositiveIntegerField(default=0, editable=False)),
-                ('refusal_kind', models.CharField(blank=True, editable=False, max_length=40)),
-                ('allowance', models.FloatField(default=0, editable=False, help_text='Requests the rate cap still allows.')),
-                ('allowance_at', models.DateTimeField(default=django.utils.timezone.now, editable=False)),
-                ('needs_spreading', models.BooleanField(default=True, editable=False, help_text='Push rows are still to be made.')),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('service_account', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='connections', to='tenants.serviceaccount')),
-                ('tenant', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='connections', to='tenants.tenant')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "environment",
+                    models.CharField(choices=[("staging", "Staging"), ("production", "Production")], max_length=10),
+                ),
+                (
+                    "push_url",
+                    models.URLField(
+                        help_text="What NDW gave: the part before /locations/… and /tariffs/…", max_length=255
+                    ),
+                ),
+                ("is_paused", models.BooleanField(default=False, verbose_name="paused")),
+                ("paused_at", models.DateTimeField(blank=True, editable=False, null=True)),
+                ("pause_reason", models.CharField(blank=True, max_length=500)),
+                (
+                    "is_retired",
+                    models.BooleanField(
+                        default=False, help_text="Nothing is sent any more; the history stays.", verbose_name="retired"
+                    ),
+                ),
+                (
+                    "failures",
+                    models.PositiveIntegerField(
+                        default=0, editable=False, help_text="Requests in a row without an answer."
+                    ),
+                ),
+                ("probe_at", models.DateTimeField(editable=False, null=True)),
+                ("same_refusals", models.PositiveIntegerField(default=0, editable=False)),
+                ("refusal_kind", models.CharField(blank=True, editable=False, max_length=40)),
+                (
+                    "allowance",
+                    models.FloatField(default=0, editable=False, help_text="Requests the rate cap still allows."),
+                ),
+                ("allowance_at", models.DateTimeField(default=django.utils.timezone.now, editable=False)),
+                (
+                    "needs_spreading",
+                    models.BooleanField(default=True, editable=False, help_text="Push rows are still to be made."),
+                ),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                (
+                    "service_account",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="connections",
+                        to="tenants.serviceaccount",
+                    ),
+                ),
+                (
+                    "tenant",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="connections", to="tenants.tenant"
+                    ),
+                ),
             ],
             options={
-                'ordering': ['tenant', 'environment'],
-                'constraints': [models.UniqueConstraint(fields=('tenant', 'environment'), name='one_connection_per_tenant_environment')],
+                "ordering": ["tenant", "environment"],
+                "constraints": [
+                    models.UniqueConstraint(
+                        fields=("tenant", "environment"), name="one_connection_per_tenant_environment"
+                    )
+                ],
             },
         ),
         migrations.CreateModel(
-            name='Token',
+            name="Token",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('digest', models.CharField(db_index=True, editable=False, max_length=64)),
-                ('note', models.CharField(blank=True, help_text='Who has it, for example a system or a ticket number.', max_length=100)),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('expires_at', models.DateTimeField(blank=True, help_text='Empty: until it is revoked.', null=True)),
-                ('revoked_at', models.DateTimeField(blank=True, editable=False, null=True)),
-                ('last_used_at', models.DateTimeField(blank=True, editable=False, null=True)),
-                ('purpose', models.CharField(choices=[('upload', 'Upload (CPO)'), ('pull', 'Pull (NDW)')], max_length=6)),
-                ('prefix', models.CharField(editable=False, max_length=20)),
-                ('tenant', models.ForeignKey(blank=True, help_text='Empty: all tenants, later ones too.', null=True, on_delete=django.db.models.deletion.CASCADE, related_name='%(class)ss', to='tenants.tenant')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("digest", models.CharField(db_index=True, editable=False, max_length=64)),
+                (
+                    "note",
+                    models.CharField(
+                        blank=True, help_text="Who has it, for example a system or a ticket number.", max_length=100
+                    ),
+                ),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                ("expires_at", models.DateTimeField(blank=True, help_text="Empty: until it is revoked.", null=True)),
+                ("revoked_at", models.DateTimeField(blank=True, editable=False, null=True)),
+                ("last_used_at", models.DateTimeField(blank=True, editable=False, null=True)),
+                (
+                    "purpose",
+                    models.CharField(choices=[("upload", "Upload (CPO)"), ("pull", "Pull (NDW)")], max_length=6),
+                ),
+                ("prefix", models.CharField(editable=False, max_length=20)),
+                (
+                    "tenant",
+                    models.ForeignKey(
+                        blank=True,
+                        help_text="Empty: all tenants, later ones too.",
+                        null=True,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="%(class)ss",
+                        to="tenants.tenant",
+                    ),
+                ),
             ],
             options={
-                'ordering': ['-created_at', '-pk'],
-                'abstract': False,
-                'constraints': [models.CheckConstraint(condition=models.Q(('tenant__isnull', False), ('purpose', 'pull'), _connector='OR'), name='upload_token_has_a_tenant', violation_error_message='An upload token belongs to one tenant.')],
+                "ordering": ["-created_at", "-pk"],
+                "abstract": False,
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(("tenant__isnull", False), ("purpose", "pull"), _connector="OR"),
+                        name="upload_token_has_a_tenant",
+                        violation_error_message="An upload token belongs to one tenant.",
+                    )
+                ],
             },
         ),
     ]

@@ -3,6 +3,7 @@
 import os
 import platform
 import sys
+from collections.abc import Callable
 from tempfile import TemporaryDirectory
 
 os.environ["DJANGO_SETTINGS_MODULE"] = "tests.settings"
@@ -21,9 +22,9 @@ def main() -> None:
 
         from gateway import embedded
         from tests import settings
-        from tests.benchmarks import bench_pull, bench_push, bench_upload
+        from tests.benchmarks import bench_pull, bench_push, bench_upload, stage
 
-        benches = {"pull": bench_pull.run, "upload": bench_upload.run, "push": bench_push.run}
+        benches: dict[str, Callable[[], list[stage.Row]]] = {"pull": bench_pull.run, "upload": bench_upload.run, "push": bench_push.run}
         with embedded.running(settings.DATA, create=True):
             call_command("migrate", verbosity=0)
             print(f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}")

@@ -26,13 +26,16 @@ ADMIN = "admin"
 class Command(BaseCommand):
     """Start everything, say where it is, keep it running until SIGINT or SIGTERM. PORT is the port, 8000 by default."""
 
-    help = "Run the whole gateway here: PostgreSQL, Redis, web, worker, imports, beat, relay and an NDW simulator."
+    help = "Run the whole gateway here: PostgreSQL, Redis, web, worker, beat, relay and an NDW simulator."
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Do all of it. Raises CommandError before anything is started when the port is taken."""
         port, data = _port(), embedded.data_folder()
         _refuse_taken(port, port + 1)
         servers.make_private(data / "logs")
+        embedded.write_private(
+            data / "address", f"http://127.0.0.1:{port}\n"
+        )  # settings.PUBLIC_URL of every command here
         is_embedded = os.environ.get("DATABASE_URL") == embedded.urls(data)[0]
         children = processes(port, data / "logs", _environment(port))
         supervisor = Supervisor(children, data if is_embedded else None, self.say)
@@ -71,10 +74,10 @@ class Command(BaseCommand):
         """Run all processes until `stop`."""
         self.say("Processes: " + ", ".join(child.name for child in supervisor.children))
         with supervisor:
-            if supervisor.wait_until_ready(port, stop):
+            if supervisor.wait_until_ready(port, stop, timeout_s=180):
                 self.greet(supervisor["simulator"], port, data, login)
             elif not stop.is_set():
-                self.say(f"Not ready after a minute; see {_short(data)}/logs. Still trying.")
+                self.say(f"Not ready after three minutes; see {_short(data)}/logs. Still trying.")
             supervisor.watch(stop)
             self.say("\nStopping. Once more to kill what does not end.")
 
@@ -125,8 +128,8 @@ def _is_free(port: int) -> bool:
 
 
 def _environment(port: int) -> dict[str, str]:
-    """Return the children's: ours, and the simulator as a host that may be pushed to, as fast as it can take it."""
-    hosts = [*settings.NDW_ALLOWED_HOSTS, f"127.0.0.1:{port + 1}"]
+    """Return the children's: ours, and this machine as a host that may be pushed to, as fast as the simulator takes it."""
+    hosts = [*settings.NDW_ALLOWED_HOSTS, "127.0.0.1", "localhost"]
     return {"NDW_RATE_CAP": "500", **os.environ, "NDW_ALLOWED_HOSTS": ",".join(dict.fromkeys(hosts))}
 
 

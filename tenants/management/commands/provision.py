@@ -6,8 +6,11 @@ from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError
+from django.db import transaction
 
 from tenants import provision
+
+_OF_CONNECTION = ("push_url", "token_url", "client_id", "client_secret")
 
 
 class Command(BaseCommand):
@@ -26,7 +29,9 @@ class Command(BaseCommand):
         parser.add_argument("--upload-token", action="store_true", help="issue a token the CPO uploads with")
         parser.add_argument("--pull-token", action="store_true", help="issue a token NDW pulls with")
         parser.add_argument("--oauth-client", action="store_true", help="issue an OAuth2 client NDW pulls with")
-        parser.add_argument("--all-tenants", action="store_true", help="pull credentials cover all tenants, later ones too")
+        parser.add_argument(
+            "--all-tenants", action="store_true", help="pull credentials cover all tenants, later ones too"
+        )
         group = parser.add_argument_group("connection to NDW (all five together)")
         group.add_argument("--connection", choices=provision.ENVIRONMENTS, help="deliver changes to this environment")
         group.add_argument("--push-url", help="what stands before /locations/{cc}/{party}/… and /tariffs/…")
@@ -35,22 +40,31 @@ class Command(BaseCommand):
         group.add_argument("--client-secret", help="its secret; stored encrypted")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Do it, or say in one line what is wrong."""
+        """Do all of it, or nothing and say in one line what is wrong."""
+        self._refuse_half_a_connection(options)
         try:
-            tenant = provision.tenant(options["country_code"], options["party_id"], options["name"])
-            if options["connection"]:
-                self._connect(tenant, options)
+            with transaction.atomic():
+                answer = self._provide(options)
         except ValidationError as error:
             raise CommandError("; ".join(error.messages)) from error
+        self.stdout.write(json.dumps(answer))
+
+    def _refuse_half_a_connection(self, options: dict[str, Any]) -> None:
+        given = [name for name in ("connection", *_OF_CONNECTION) if options[name]]
+        missing = [_flag(name) for name in ("connection", *_OF_CONNECTION) if not options[name]]
+        if given and missing:
+            raise CommandError(f"{_flag(given[0])} also needs {', '.join(missing)}")
+
+    def _provide(self, options: dict[str, Any]) -> dict[str, Any]:
+        tenant = provision.tenant(options["country_code"], options["party_id"], options["name"])
+        if options["connection"]:
+            provision.connection(tenant, options["connection"], **{name: options[name] for name in _OF_CONNECTION})
         issued = provision.credentials(tenant, upload=options["upload_token"], pull=False, oauth=False)
         covers = None if options["all_tenants"] else tenant
         pull = provision.credentials(covers, upload=False, pull=options["pull_token"], oauth=options["oauth_client"])
         issued |= {name: value for name, value in pull.items() if value}
-        self.stdout.write(json.dumps({"tenant": str(tenant)} | issued | provision.urls(tenant)))
+        return {"tenant": str(tenant)} | issued | provision.urls(tenant)
 
-    def _connect(self, tenant: Any, options: dict[str, Any]) -> None:
-        names = ("push_url", "token_url", "client_id", "client_secret")
-        missing = ["--" + name.replace("_", "-") for name in names if not options[name]]
-        if missing:
-            raise CommandError(f"--connection also needs {', '.join(missing)}")
-        provision.connection(tenant, options["connection"], **{name: options[name] for name in names})
+
+def _flag(name: str) -> str:
+    return "--" + name.replace("_", "-")

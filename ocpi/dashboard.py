@@ -1,0 +1,111 @@
+"""The admin's first page: what there is, what waits, what somebody must look at. A handful of queries on small indexes."""
+
+from typing import Any
+
+from django.db.models import Count, Min, Q
+from django.http import HttpRequest
+
+from ocpi import tables
+from ocpi.models import Location, Push, Tariff
+from tenants import html
+from tenants.admin import ndw
+from tenants.models import Connection, OAuthClient, Tenant, Token
+
+LINES = 10
+
+
+def fill(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
+    """Add `cards`, `steps` and `connections`, `rejected` to the context of the first page (Unfold's DASHBOARD_CALLBACK)."""
+    if not request.user.has_perms(["tenants.view_connection", "ocpi.view_push", "ocpi.view_location"]):  # type: ignore[union-attr]
+        return context
+    counts = _counts()
+    waiting = Push.objects.filter(state=Push.State.DIRTY).values("connection")
+    by_connection = {
+        row["connection"]: row for row in waiting.annotate(total=Count("pk"), since=Min("changed_at")).order_by()
+    }
+    counts["waiting"] = sum(row["total"] for row in by_connection.values())
+    return context | {
+        "title": "Home",
+        "cards": _cards(counts),
+        "steps": _steps(counts),
+        "connections": _connections(by_connection),
+        "rejected": _rejected() if counts["rejected"] else "",
+    }
+
+
+def _counts() -> dict[str, int]:
+    return {
+        "tenants": Tenant.objects.count(),
+        "credentials": Token.objects.live().count() + OAuthClient.objects.live().count(),
+        "connections": Connection.objects.filter(is_retired=False).count(),
+        "locations": Location.objects.count(),
+        "shown": Location.objects.filter(is_shown=True).count(),
+        "tariffs": Tariff.objects.filter(deleted_at=None).count(),
+        "rejected": Push.objects.filter(state=Push.State.REJECTED).count(),
+    }
+
+
+def _cards(counts: dict[str, int]) -> list[dict[str, Any]]:
+    hidden = counts["locations"] - counts["shown"]
+    return [
+        _card("Tenants", counts["tenants"], f"{counts['credentials']} live credentials", "tenants_tenant_changelist"),
+        _card("Locations", counts["locations"], f"{counts['shown']} shown to NDW", "ocpi_location_changelist"),
+        _card("Not shown", hidden, "withheld or not published", "ocpi_location_changelist", visible="hidden"),
+        _card("Tariffs", counts["tariffs"], "in force", "ocpi_tariff_changelist"),
+        _card("Waiting", counts["waiting"], "changes NDW lacks", "ocpi_push_changelist", state="waiting"),
+        _card("Rejected", counts["rejected"], "refused by NDW", "ocpi_push_changelist", state="rejected"),
+    ]
+
+
+def _card(title: str, number: int, words: str, view: str, **query: str) -> dict[str, Any]:
+    return {"title": title, "number": number, "words": words, "url": html.url(view, **query)}
+
+
+def _steps(counts: dict[str, int]) -> list[dict[str, Any]]:
+    """Return what a new gateway still needs, in order; [] once objects have come in."""
+    steps = [
+        ("Add the first CPO", "a tenant under the CPO's own party", "tenants_tenant_add", counts["tenants"]),
+        ("Issue its upload token", "the CPO uploads with it", "tenants_token_add", counts["credentials"]),
+        (
+            "Connect it to NDW",
+            "with NDW's service account and push URL",
+            "tenants_connection_add",
+            counts["connections"],
+        ),
+        ("Wait for its first upload", "or try one yourself", "ocpi_location_changelist", counts["locations"]),
+    ]
+    if all(done for *_, done in steps):
+        return []
+    return [
+        {"title": title, "words": words, "url": html.url(view), "done": bool(done)}
+        for title, words, view, done in steps
+    ]
+
+
+def _connections(waiting: dict[int, dict[str, Any]]) -> Any:
+    """Show the Connections that do not deliver, or have something waiting."""
+    troubled = Q(is_paused=True) | Q(failures__gt=0) | Q(pk__in=list(waiting))
+    found = Connection.objects.filter(troubled, is_retired=False).select_related("tenant")
+    rows = [
+        (
+            html.link(one, "tenants_connection_change", one.pk),
+            html.badge(one.state, ndw.COLOURS),
+            waiting.get(one.pk, {}).get("total", 0),
+            html.time(waiting.get(one.pk, {}).get("since")),
+            one.pause_reason or html.NOTHING,
+        )
+        for one in found.order_by("-is_paused", "-failures", "pk")[:LINES]
+    ]
+    headers = ["Connection", "State", "Waiting", "Oldest change", "Because"]
+    return html.table(headers, rows, "Every Connection delivers, and nothing waits.")
+
+
+def _rejected() -> Any:
+    """Show what NDW refused last."""
+    found = Push.objects.filter(state=Push.State.REJECTED).select_related("connection__tenant", "location", "tariff")
+    unread = [f"{kind}__{name}" for kind in ("location", "tariff") for name in ("body", "findings", "unknown")]
+    rows = [
+        (html.link(one.target, "ocpi_push_change", one.pk), one.kind, one.connection, tables.words(one.last_answer))
+        for one in found.defer(*unread).order_by("-pk")[:LINES]
+    ]
+    return html.table(["Object", "Kind", "Connection", "NDW's answer"], rows, "")

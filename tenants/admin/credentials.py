@@ -1,0 +1,178 @@
+"""Issue and revoke tokens and OAuth2 clients."""
+
+from typing import Any
+
+from django import forms
+from django.contrib import admin, messages
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from django.utils import timezone
+from django.utils.safestring import SafeString
+from unfold.admin import ModelAdmin
+from unfold.contrib.filters.admin import AutocompleteSelectFilter
+from unfold.decorators import action, display
+from unfold.enums import ActionVariant
+
+from tenants import html
+from tenants.models import Credential, OAuthClient, Token
+
+COLOURS = {"live": "success", "revoked": "danger", "expired": "warning"}
+
+
+class CredentialForm(forms.ModelForm):
+    """What a new credential is for."""
+
+    def clean_expires_at(self) -> Any:
+        """Refuse one that has ended before it begins."""
+        expires_at = self.cleaned_data["expires_at"]
+        if expires_at and expires_at <= timezone.now():
+            raise forms.ValidationError("This is in the past.")
+        return expires_at
+
+
+class CredentialStateFilter(admin.SimpleListFilter):
+    """By what a credential is worth now."""
+
+    title, parameter_name = "state", "state"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        """Name the states."""
+        return [(state, state.capitalize()) for state in COLOURS]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet) -> QuerySet:
+        """Keep the credentials in that state."""
+        match self.value():
+            case "live":
+                return queryset.live()  # type: ignore[attr-defined]
+            case "revoked":
+                return queryset.exclude(revoked_at=None)
+            case "expired":
+                return queryset.filter(revoked_at=None, expires_at__lte=timezone.now())
+        return queryset
+
+
+class CredentialAdmin(ModelAdmin):
+    """Issue and revoke; a credential is shown in the one answer that makes it and is never changed."""
+
+    form = CredentialForm
+    list_filter = [CredentialStateFilter, ("tenant", AutocompleteSelectFilter)]
+    list_filter_submit = True
+    list_select_related = ["tenant"]
+    search_fields = ["note", "tenant__party_id", "tenant__name"]
+    search_help_text = "Beginning of the value, tenant or note"
+    autocomplete_fields = ["tenant"]
+    ordering = ["-created_at", "-pk"]
+    actions = ["revoke"]
+    actions_detail = ["revoke_this"]
+    asked: list[str] = []
+    created = html.moment("created_at", "issued")
+    expires = html.moment("expires_at", "expires")
+    last_used = html.moment("last_used_at", "last used")
+    revoked = html.moment("revoked_at", "revoked")
+
+    def get_fields(self, request: HttpRequest, obj: Credential | None = None) -> list[str]:
+        """Ask for little; show all."""
+        return ["value_begins", "state", *self.asked, "created", "last_used", "revoked"] if obj else self.asked
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Credential | None = None) -> list[str]:
+        """Name the computed ones."""
+        return ["value_begins", "state", "created", "last_used", "revoked"]
+
+    def has_change_permission(self, request: HttpRequest, obj: Credential | None = None) -> bool:
+        """Refuse: revoke it and issue another."""
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Credential | None = None) -> bool:
+        """Refuse: who had access stays on record."""
+        return False
+
+    def has_revoke_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Let in who may issue."""
+        return self.has_add_permission(request)
+
+    @display(description="state")
+    def state(self, credential: Credential) -> SafeString:
+        """Show whether it opens the door."""
+        return html.badge(credential.state, COLOURS)
+
+    @display(description="covers", ordering="tenant")
+    def covers(self, credential: Credential) -> str:
+        """Show the tenant, or that it is for all."""
+        return str(credential.tenant or "all tenants")
+
+    @display(description="value begins with")
+    def value_begins(self, credential: Credential) -> str:
+        """Show the part that may be seen."""
+        return credential.shown_name
+
+    def add_view(self, request: HttpRequest, form_url: str = "", extra_context: Any = None) -> HttpResponse:
+        """Offer one button: the answer shows the value."""
+        one_button = {"show_save_and_add_another": False, "show_save_and_continue": False}
+        return super().add_view(request, form_url, (extra_context or {}) | one_button)
+
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
+        """Issue instead of save, and keep the value for the answer."""
+        request.issued_value = obj.issue()  # type: ignore[attr-defined]
+
+    def response_add(self, request: HttpRequest, obj: Any, post_url_continue: str | None = None) -> HttpResponse:
+        """Show the value, this once."""
+        context = self.admin_site.each_context(request) | {
+            "title": "Copy it now",
+            "credential": obj,
+            "value": request.issued_value,  # type: ignore[attr-defined]
+            "opts": self.opts,
+        }
+        response = TemplateResponse(request, "admin/issued_credential.html", context)
+        response["Cache-Control"] = "no-store"
+        return response
+
+    @admin.action(description="Revoke", permissions=["revoke"])
+    def revoke(self, request: HttpRequest, queryset: QuerySet) -> None:
+        """Refuse them from now on."""
+        live = [credential for credential in queryset if credential.revoked_at is None]
+        for credential in live:
+            credential.revoke()
+            self.log_change(request, credential, "Revoked.")
+        self.message_user(request, f"Revoked {len(live)}.", messages.SUCCESS)
+
+    @action(
+        description="Revoke",
+        icon="block",
+        variant=ActionVariant.DANGER,
+        permissions=["revoke"],
+        dialog={
+            "title": "Revoke this credential?",
+            "description": "From now on it is refused with 401. This cannot be undone; issue another instead.",
+            "form_class": None,
+            "form_submit_text": "Revoke",
+        },
+    )
+    def revoke_this(self, request: HttpRequest, form: forms.Form, object_id: str) -> HttpResponse:
+        """Refuse it from now on."""
+        self.revoke(request, self.model.objects.filter(pk=object_id))
+        return html.after_dialog(request, html.url(f"tenants_{self.opts.model_name}_change", object_id))
+
+    def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list:
+        """Offer what is left to do."""
+        is_revoked = self.model.objects.filter(pk=object_id).exclude(revoked_at=None).exists()
+        return [] if is_revoked else super().get_actions_detail(request, object_id)
+
+
+@admin.register(Token)
+class TokenAdmin(CredentialAdmin):
+    """Upload tokens of CPOs, pull tokens of NDW."""
+
+    list_display = ["prefix", "purpose", "covers", "state", "last_used", "created", "expires", "note"]
+    list_filter = ["purpose", *CredentialAdmin.list_filter]
+    search_fields = ["prefix", *CredentialAdmin.search_fields]
+    asked = ["purpose", "tenant", "expires_at", "note"]
+
+
+@admin.register(OAuthClient)
+class OAuthClientAdmin(CredentialAdmin):
+    """NDW's clients at our token endpoint."""
+
+    list_display = ["client_id", "covers", "state", "last_used", "created", "expires", "note"]
+    search_fields = ["client_id", *CredentialAdmin.search_fields]
+    asked = ["tenant", "expires_at", "note"]

@@ -1,0 +1,162 @@
+"""Tenants: CPOs, each under one party, with what belongs to them."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import F, Func, IntegerField, OuterRef, QuerySet, Subquery
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.utils.safestring import SafeString
+from unfold.admin import ModelAdmin
+from unfold.decorators import action, display
+
+from tenants import html
+from tenants.admin import credentials, ndw
+from tenants.models import Credential, OAuthClient, Tenant, Token
+
+
+def _count(related: str) -> Subquery:
+    """Count a tenant's objects apart: two joins in one query would multiply with each other."""
+    rows = Tenant._meta.get_field(related).related_model.objects.filter(tenant=OuterRef("pk")).order_by()
+    return Subquery(rows.annotate(n=Func(F("pk"), function="count")).values("n"), output_field=IntegerField())
+
+
+@admin.register(Tenant)
+class TenantAdmin(ModelAdmin):
+    """CPOs. The party locks once there are objects under it."""
+
+    list_display = ["party", "name", "is_active", "location_count", "tariff_count", "contact_email", "created"]
+    list_filter = ["is_active", "country_code"]
+    list_filter_submit = True
+    search_fields = ["party_id", "name", "contact_name", "contact_email"]
+    search_help_text = "Party id, name or contact"
+    ordering = ["country_code", "party_id"]
+    fieldsets = [
+        (None, {"fields": ["country_code", "party_id", "name", "is_active", "contact_name", "contact_email"]}),
+        ("What belongs to it", {"fields": ["objects", "credentials", "connections", "created"]}),
+    ]
+    readonly_fields = ["objects", "credentials", "connections", "created"]
+    created = html.moment("created_at", "created")
+    actions_detail = [
+        {
+            "title": "Issue",
+            "icon": "key",
+            "items": ["issue_upload_token", "issue_pull_token", "issue_oauth_client"],
+        },
+        "connect",
+    ]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet:
+        """Count the objects along, in the list only."""
+        found = super().get_queryset(request)
+        if request.resolver_match and request.resolver_match.url_name == "tenants_tenant_changelist":
+            found = found.annotate(location_total=_count("locations"), tariff_total=_count("tariffs"))
+        return found
+
+    @display(description="party", ordering="party_id")
+    def party(self, tenant: Tenant) -> str:
+        """Show the party as NDW writes it."""
+        return str(tenant)
+
+    @display(description="Locations", ordering="location_total")
+    def location_count(self, tenant: Tenant) -> int:
+        """Show how many Locations are stored."""
+        return tenant.location_total  # type: ignore[attr-defined]
+
+    @display(description="Tariffs", ordering="tariff_total")
+    def tariff_count(self, tenant: Tenant) -> int:
+        """Show how many Tariffs are stored."""
+        return tenant.tariff_total  # type: ignore[attr-defined]
+
+    @display(description="uploaded")
+    def objects(self, tenant: Tenant) -> SafeString | str:
+        """Lead to what the CPO uploaded."""
+        locations, tariffs = tenant.locations.count(), tenant.tariffs.count()  # type: ignore[attr-defined]
+        query = {"tenant__id__exact": tenant.pk}
+        return html.lines(
+            [
+                html.link(f"{locations} Locations", "ocpi_location_changelist", **query),
+                html.link(f"{tariffs} Tariffs", "ocpi_tariff_changelist", **query),
+            ]
+        )
+
+    @display(description="credentials")
+    def credentials(self, tenant: Tenant) -> SafeString | str:
+        """Show who may upload and pull; pull credentials for all tenants are not among them."""
+        found: list[Credential] = [*tenant.tokens.all()[:10], *tenant.oauthclients.all()[:10]]  # type: ignore[attr-defined]
+        rows = [
+            (
+                html.link(one.shown_name, f"tenants_{one._meta.model_name}_change", one.pk),
+                one._meta.verbose_name if isinstance(one, OAuthClient) else one.get_purpose_display(),
+                html.badge(one.state, credentials.COLOURS),
+                html.time(one.last_used_at),
+                one.note or html.NOTHING,
+            )
+            for one in found
+        ]
+        return html.table(["Credential", "For", "State", "Last used", "Note"], rows, "None yet: issue an upload token.")
+
+    @display(description="connections to NDW")
+    def connections(self, tenant: Tenant) -> SafeString | str:
+        """Show where its changes go."""
+        rows = [
+            (
+                html.link(one.environment, "tenants_connection_change", one.pk),
+                html.badge(one.state, ndw.COLOURS),
+                one.service_account.name,
+                one.push_url,
+            )
+            for one in tenant.connections.select_related("service_account")
+        ]
+        return html.table(["Environment", "State", "Service account", "Push URL"], rows, "None yet: nothing is pushed.")
+
+    def get_fieldsets(self, request: HttpRequest, obj: Tenant | None = None) -> list:
+        """Ask a new tenant for its own fields only."""
+        return self.fieldsets if obj else self.fieldsets[:1]
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Tenant | None = None) -> list[str]:
+        """Lock the party once objects carry it: NDW hides what stands under another."""
+        in_use = obj is not None and (obj.locations.exists() or obj.tariffs.exists())  # type: ignore[attr-defined]
+        return [*self.readonly_fields, *(["country_code", "party_id"] if in_use else [])]
+
+    def has_delete_permission(self, request: HttpRequest, obj: Tenant | None = None) -> bool:
+        """Refuse: make it inactive."""
+        return False
+
+    # Spelt as methods: Unfold looks "app.permission" up in the database, and a check must not need one.
+
+    def has_issue_token_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Let in who may add a token."""
+        return request.user.has_perm("tenants.add_token")  # type: ignore[union-attr]
+
+    def has_issue_oauth_client_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Let in who may add an OAuth2 client."""
+        return request.user.has_perm("tenants.add_oauthclient")  # type: ignore[union-attr]
+
+    def has_connect_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Let in who may add a Connection."""
+        return request.user.has_perm("tenants.add_connection")  # type: ignore[union-attr]
+
+    @action(description="Upload token", icon="upload", permissions=["issue_token"])
+    def issue_upload_token(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Go to the form that issues it."""
+        return _form("tenants_token_add", tenant=object_id, purpose=Token.Purpose.UPLOAD)
+
+    @action(description="Pull token", icon="download", permissions=["issue_token"])
+    def issue_pull_token(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Go to the form that issues it."""
+        return _form("tenants_token_add", tenant=object_id, purpose=Token.Purpose.PULL)
+
+    @action(description="OAuth2 client", icon="vpn_key", permissions=["issue_oauth_client"])
+    def issue_oauth_client(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Go to the form that issues it."""
+        return _form("tenants_oauthclient_add", tenant=object_id)
+
+    @action(description="Connect to NDW", icon="link", permissions=["connect"])
+    def connect(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Go to the form of a new Connection."""
+        return _form("tenants_connection_add", tenant=object_id)
+
+
+def _form(view: str, **initial: str) -> HttpResponse:
+    return redirect(html.url(view, **initial))

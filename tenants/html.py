@@ -1,0 +1,84 @@
+"""What the admin's pages are put together from: times, badges, links, tables, JSON. All text in them is escaped."""
+
+import datetime as dt
+import json
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+from urllib.parse import urlencode
+
+from django.contrib.humanize.templatetags.humanize import naturaltime
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
+from unfold.decorators import display
+from unfold.utils import display_for_label
+
+NOTHING = "-"  # what the admin shows for an empty value
+
+
+def time(at: dt.datetime | None) -> SafeString | str:
+    """Return a time to the second; hovering tells how long ago."""
+    if at is None:
+        return NOTHING
+    local = timezone.localtime(at)
+    return format_html(
+        '<time datetime="{}" title="{}">{}</time>', local.isoformat(), naturaltime(at), f"{local:%Y-%m-%d %H:%M:%S}"
+    )
+
+
+def moment(field: str, description: str) -> Callable[[Any, Any], SafeString | str]:
+    """Return a column, or read-only field, of an admin that shows a DateTimeField."""
+
+    @display(description=description, ordering=field)
+    def column(admin: Any, item: Any) -> SafeString | str:
+        return time(getattr(item, field))
+
+    return column
+
+
+def badge(word: str, colours: dict[str, str]) -> SafeString:
+    """Return a word in the colour of what it means: success, info, warning or danger."""
+    return display_for_label(word, NOTHING, colours)
+
+
+def url(view: str, *args: object, **query: object) -> str:
+    """Return the address of a page of the admin, such as `ocpi_location_changelist`."""
+    return reverse(f"admin:{view}", args=args) + (f"?{urlencode(query)}" if query else "")
+
+
+def link(text: object, view: str, *args: object, **query: object) -> SafeString:
+    """Return a link to a page of the admin."""
+    return format_html('<a class="text-link" href="{}">{}</a>', url(view, *args, **query), text)
+
+
+def table(headers: Sequence[str], rows: Iterable[Sequence[object]], empty: str) -> SafeString | str:
+    """Return a table; `empty` when it has no rows."""
+    head = format_html_join("", "<th>{}</th>", ((header,) for header in headers))
+    lines = [_row(headers, row) for row in rows]
+    body = format_html_join("", "{}", ((line,) for line in lines))
+    return format_html('<table class="plain"><thead><tr>{}</tr></thead>{}</table>', head, body) if lines else empty
+
+
+def _row(headers: Sequence[str], cells: Sequence[object]) -> SafeString:
+    labelled = zip(headers, cells, strict=True)
+    return format_html("<tr>{}</tr>", format_html_join("", '<td data-label="{}"><div>{}</div></td>', labelled))
+
+
+def lines(items: Iterable[object]) -> SafeString | str:
+    """Return one line for each item."""
+    return format_html_join("", "<div>{}</div>", ((item,) for item in items)) or NOTHING
+
+
+def document(value: object) -> SafeString:
+    """Return JSON, indented, in a box that scrolls."""
+    text = value if isinstance(value, str) else json.dumps(value, indent=2, ensure_ascii=False)
+    return format_html('<pre class="document">{}</pre>', text)
+
+
+def after_dialog(request: HttpRequest, to: str) -> HttpResponse:
+    """Send the browser on, whether the dialog was sent by a script or as a plain form."""
+    if "HX-Request" in request.headers:
+        return HttpResponse(headers={"HX-Redirect": to})
+    return HttpResponseRedirect(to)
