@@ -202,7 +202,10 @@ UNFOLD = {
     "SHOW_BACK_BUTTON": True,
     "BORDER_RADIUS": "6px",
     "STYLES": [lambda request: static("ocpi/admin.css")],
-    "DASHBOARD_CALLBACK": "ocpi.dashboard.fill",
+    "SITE_FAVICONS": [
+        {"rel": "icon", "type": "image/svg+xml", "href": lambda request: static("ocpi/favicon.svg")},
+    ],
+    "DASHBOARD_CALLBACK": "ocpi.admin.dashboard.fill",
     "COLORS": {
         "primary": {
             "50": "#ecfdf5", "100": "#d1fae5", "200": "#a7f3d0", "300": "#6ee7b7", "400": "#34d399", "500": "#10b981",

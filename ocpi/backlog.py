@@ -24,12 +24,38 @@ _MISSING = {
 
 
 def spread(target: Connection, batch: int = BATCH) -> int:
-    """Make the Push rows of one Connection for everything NDW may see, tariffs first; return how many were missing."""
+    """Make the Push rows of one Connection for everything NDW may see, tariffs first; return how many were missing.
+
+    Where the push URL is another than before, the rows there are start over as well.
+    """
+    if target.spread_for != target.push_url:
+        with target.tenant.transaction():
+            if target.spread_for:
+                _start_over(target)
+            Connection.objects.filter(pk=target.pk).update(spread_for=target.push_url)
     made = sum(_spread_kind(target, kind, batch) for kind in _MISSING)
     settled = Connection.objects.filter(pk=target.pk, created_at__lt=Now() - SETTLED_AFTER)
     if not made:
         settled.update(needs_spreading=False)
     return made
+
+
+_START_OVER = """
+    UPDATE ocpi_push p SET
+        state = CASE WHEN o.{condition} THEN 'dirty' ELSE 'delivered' END,
+        priority = 3, whole = true, evse_uid = NULL, version = p.version + 1, changes = 0, attempts = 0,
+        changed_at = NULL, next_changed_at = NULL, due_at = clock_timestamp(), last_answer = '',
+        accepted_at = NULL, accepted_version = NULL, accepted_hash = NULL, accepted_tariff_ids = ARRAY[]::text[]
+    FROM ocpi_{kind} o WHERE o.id = p.{kind}_id AND p.connection_id = %s
+"""
+
+
+def _start_over(target: Connection) -> None:
+    """Make every Push row of a Connection as if NDW had never had the object; what is under way then does not count."""
+    with connection.cursor() as cursor:
+        for kind, condition in _MISSING.items():
+            cursor.execute(_START_OVER.format(kind=kind, condition=condition), [target.pk])
+    transaction.on_commit(doorbell.ring)
 
 
 def _spread_kind(target: Connection, kind: str, batch: int) -> int:

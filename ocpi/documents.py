@@ -91,7 +91,7 @@ class Merge:
         for index, evse in enumerate(new.get("evses") or []):
             stored = old_evses.pop(evse["uid"].lower(), None)
             evses.append(self.evse(stored, evse, f"/evses/{index}"))
-        evses += [self._missing(evse) for evse in old_evses.values()]
+        evses += [self._missing(evse, own) for evse in old_evses.values()]
         if evses:
             new["evses"] = evses
         return self._settle("", old, new, own, "evses")
@@ -141,13 +141,18 @@ class Merge:
             return old
         return {**new, "id": old["id"]}
 
-    def _missing(self, evse: dict) -> dict:
-        """Keep an EVSE the CPO left out, as REMOVED: NDW must never see one vanish (L-04)."""
-        self.keep(evse["uid"].lower())
+    def _missing(self, evse: dict, own: str) -> dict:
+        """Keep an EVSE the CPO left out, as REMOVED (NDW must never see one vanish, L-04), or as it is if it is newer."""
+        key = evse["uid"].lower()
+        self.keep(key)
         if evse["status"] == REMOVED:
             return evse
+        if order(self.sent_before(key, evse)) > order(own):
+            self.note(
+                "/evses", "stale", f"EVSE {evse['uid']} is missing, but what you sent for it is newer; it was kept"
+            )
+            return evse
         self.note("/evses", "L-04", f"EVSE {evse['uid']} is missing; it was set to REMOVED", "EVSEs are never deleted.")
-        key = evse["uid"].lower()
         stamp = latest(just_after(evse["last_updated"]), self.now)
         self.sent[key] = self.sent_before(key, evse)
         return {**evse, "status": REMOVED, "last_updated": stamp}

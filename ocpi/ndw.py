@@ -105,7 +105,7 @@ class _Clocked(io.RawIOBase):
         if left_s <= 0:
             raise TimeoutError("the answer took too long")
         self.sock.settimeout(min(left_s, READ_S))
-        return self.raw.readinto(buffer)  # type: ignore[attr-defined]
+        return self.raw.readinto(buffer)
 
     def close(self) -> None:
         self.raw.close()
@@ -115,7 +115,7 @@ class _Clocked(io.RawIOBase):
 class _Response(http.client.HTTPResponse):
     def __init__(self, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
         super().__init__(sock, *args, **kwargs)
-        self.fp = io.BufferedReader(_Clocked(self.fp.detach(), sock))  # type: ignore[attr-defined]
+        self.fp = io.BufferedReader(_Clocked(self.fp.detach(), sock))
 
 
 class _Connection(urllib3.connection.HTTPConnection):

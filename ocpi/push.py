@@ -216,7 +216,7 @@ def _write_down(results: list[Result]) -> list[Claimed]:
     """Record finished requests; return those to send once more with a new access token."""
     unsent = [result.claimed for result in results if not result.request_id]
     results = [result for result in results if result.request_id]
-    again = []
+    again: list[Claimed] = []
     for result in results:
         if result.ruling.do is Do.REAUTHENTICATE:
             (again if _reauthenticate(result) else unsent).append(result.claimed)
@@ -228,13 +228,17 @@ def _write_down(results: list[Result]) -> list[Claimed]:
 
 
 def _reauthenticate(result: Result) -> bool:
-    """Get a new token for a request NDW answered with 401. False: none to be had now; or the second 401, a pause."""
-    claimed = result.claimed
+    """Get a new token for a request NDW answered with 401. False: none to be had now; or the second 401, a pause.
+
+    A token that another worker fetched before this row was claimed is not yet a new one: it may be as dead as ours.
+    """
+    claimed, account = result.claimed, result.claimed.connection.service_account
     if claimed.has_new_token:
         result.ruling = Ruling(Do.PAUSE, "HTTP 401 also with a new access token")
         return False
-    tokens.invalidate(claimed.connection.service_account, claimed.access_token)
-    claimed.access_token, claimed.has_new_token = _token(claimed.connection) or "", True
+    tokens.invalidate(account, claimed.access_token)
+    claimed.access_token = _token(claimed.connection) or ""
+    claimed.has_new_token = bool(claimed.access_token) and tokens.received_at(account) > claimed.claimed_at
     return bool(claimed.access_token)
 
 

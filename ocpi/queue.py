@@ -59,6 +59,11 @@ class Claimed:
     has_new_token: bool = False  # already fetched for this row: a second 401 is final
 
     @property
+    def claimed_at(self) -> float:
+        """Return when the lease began (monotonic)."""
+        return self.lease_ends - LEASE_S
+
+    @property
     def is_deletion(self) -> bool:
         """Return True when NDW shall forget the object."""
         return self.kind == "tariff" and not self.is_shown
@@ -173,14 +178,14 @@ def claim(target: Connection, limit: int, access_token: str) -> list[Claimed]:
         if allowed < 1:
             return []
         is_probe = target.failures >= BREAKER_FAILURES
-        parameters = {"connection": target.pk, "limit": allowed, "lease_s": LEASE_S, "token": token}
+        parameters: dict[str, Any] = {"connection": target.pk, "limit": allowed, "lease_s": LEASE_S, "token": token}
         cursor.execute(_CLAIM_PROBE if is_probe else _CLAIM, parameters)
         rows = {row[0]: row for row in cursor.fetchall()}
         if not rows:
             return []
         _spend(target, len(rows), is_probe)
         claimed = [
-            Claimed(*rows[pk], *body, token, taken_at + LEASE_S, is_probe, target, access_token)
+            Claimed(*(*rows[pk], *body, token, taken_at + LEASE_S, is_probe, target, access_token))
             for pk, *body in sql.run(_BODIES, {"ids": list(rows)})
         ]
         needless = [one.id for one in claimed if one.is_news and not one.is_shown]

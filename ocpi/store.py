@@ -129,7 +129,7 @@ def _replace_location(tenant: Tenant, row: _Row, verdict: rules.Verdict, own: st
     new = merge.location(old, document, own)
     checked = verdict if new == document else rules.check("location", new)
     outcome = _store_location(tenant, row, old, checked, merge, verdict.unknown)
-    outcome.findings = _told(verdict, checked, merge)
+    outcome.findings = checked.gaps + verdict.warnings + merge.notes
     return outcome
 
 
@@ -141,9 +141,10 @@ def _put_child(tenant: Tenant, row: _Row, location: dict, verdict: rules.Verdict
         raise Stale("/last_updated: older than what you last sent for this EVSE; not applied")
     new = merge.child(location, evse, own)
     checked = rules.check("location", new)
-    unknown = _unknown_properties(row, f"/evses/{index}", verdict)
+    at = f"/evses/{index}"
+    unknown = _unknown_properties(row, at, verdict)
     outcome = _store_location(tenant, row, location, checked, merge, unknown)
-    outcome.created, outcome.findings = old is None, _told(verdict, checked, merge)
+    outcome.created, outcome.findings = old is None, _told(at, verdict, checked, merge)
     return outcome
 
 
@@ -160,9 +161,10 @@ def _put_grandchild(tenant: Tenant, row: _Row, evse_uid: str, verdict: rules.Ver
     connectors[index : index + 1] = [{**connector, "id": old["id"] if old else connector["id"]}]
     new = merge.child(location, {**evse, "connectors": connectors}, own)
     checked = rules.check("location", new)
-    unknown = _unknown_properties(row, f"/evses/{evse_index}/connectors/{index}", verdict)
+    at = f"/evses/{evse_index}/connectors/{index}"
+    unknown = _unknown_properties(row, at, verdict)
     outcome = _store_location(tenant, row, location, checked, merge, unknown)
-    outcome.created, outcome.findings = old is None, _told(verdict, checked, merge)
+    outcome.created, outcome.findings = old is None, _told(at, verdict, checked, merge)
     return outcome
 
 
@@ -172,9 +174,15 @@ def _unknown_properties(row: _Row, at: str, verdict: rules.Verdict) -> dict[str,
     return others | {at + path: value for path, value in verdict.unknown.items()}
 
 
-def _told(verdict: rules.Verdict, checked: rules.Verdict, merge: documents.Merge) -> list[Finding]:
-    """Return what the CPO is told: the gaps of the Location as it is now, then what is odd about what it sent."""
-    return checked.gaps + verdict.warnings + merge.notes
+def _told(at: str, verdict: rules.Verdict, checked: rules.Verdict, merge: documents.Merge) -> list[Finding]:
+    """Return what concerns the part that was sent, at paths in it: the gaps it still has `at` its place, what is odd."""
+    left = {gap.path for gap in checked.gaps}
+    own = [gap for gap in verdict.gaps if at + gap.path in left]
+    others = len(checked.gaps) - len(own)
+    if others and checked.document["publish"]:
+        message = f"the Location is withheld from NDW: {others} gaps elsewhere in it"
+        merge.note("", "withheld", message, "PUT or PATCH the Location to see them.")
+    return own + verdict.warnings + merge.notes
 
 
 def _store_location(

@@ -1,6 +1,7 @@
 """Celery tasks: they find nothing out by themselves and may run twice, late or next to each other."""
 
 from celery import shared_task
+from django.db.models import F, Q
 
 from ocpi import backlog, push
 from tenants.models import Connection
@@ -14,8 +15,9 @@ def drain() -> int:
 
 @shared_task
 def spread() -> int:
-    """Make the Push rows that new Connections lack."""
-    waiting = Connection.objects.filter(needs_spreading=True, is_retired=False).select_related("tenant")
+    """Make the Push rows that new Connections lack, and those with a new push URL: who answers there has nothing yet."""
+    is_new = Q(needs_spreading=True) | ~Q(push_url=F("spread_for"))
+    waiting = Connection.objects.filter(is_new, is_retired=False).select_related("tenant")
     return sum(backlog.spread(connection) for connection in waiting)
 
 

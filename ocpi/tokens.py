@@ -34,6 +34,11 @@ class _Cached:
     renew_at: float  # monotonic
     ends_at: float
 
+    @property
+    def received_at(self) -> float:
+        """Return when it came in, whoever fetched it (monotonic)."""
+        return self.ends_at - (self.ends_at - self.renew_at) / (1 - RENEW_AT)
+
 
 _cache: dict[int, _Cached] = {}
 
@@ -47,6 +52,11 @@ def access_token(account: ServiceAccount) -> str | None:
     if time.monotonic() >= cached.renew_at and _may_fetch(account, cached.sealed):
         cached = _cache[account.pk] = _fetch(account) or cached
     return cached.token if time.monotonic() < cached.ends_at else None
+
+
+def received_at(account: ServiceAccount) -> float:
+    """Return when the token that `access_token` gave came in from NDW (monotonic)."""
+    return _cache[account.pk].received_at
 
 
 def invalidate(account: ServiceAccount, token: str) -> None:
@@ -97,13 +107,15 @@ def _fetch(account: ServiceAccount) -> _Cached | None:
     except (ndw.Insecure, secrets.Undecryptable) as error:
         raise AccountRefused(f"{account.token_url}: {error}") from error
     except ndw.NdwError as error:
-        return _rest(account, str(error))
+        _rest(account, str(error))
+        return None
     if answer.http_status in (400, 401, 403):
         _rest(account, f"HTTP {answer.http_status}")
         raise AccountRefused(f"{account.token_url} answered HTTP {answer.http_status}: {answer.text[:200]}")
     token, life_s = _read(answer)
     if not token:
-        return _rest(account, f"HTTP {answer.http_status} without an access token")
+        _rest(account, f"HTTP {answer.http_status} without an access token")
+        return None
     sealed = account.seal_access_token(token)
     with connection.cursor() as cursor:
         cursor.execute(
@@ -139,7 +151,7 @@ def _read(answer: ndw.Answer) -> tuple[str, int]:
     ):
         return "", 0
     try:
-        life_s = int(fields.get("expires_in"))
+        life_s = int(fields.get("expires_in") or 0)
     except (ValueError, TypeError, OverflowError):
         life_s = 0
     return token, life_s if 0 < life_s <= LONGEST_LIFE_S else ASSUMED_LIFE_S

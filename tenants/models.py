@@ -323,6 +323,9 @@ class Connection(models.Model):
     allowance = models.FloatField(default=0, editable=False, help_text="Requests the rate cap still allows.")
     allowance_at = models.DateTimeField(default=timezone.now, editable=False)
     needs_spreading = models.BooleanField(default=True, editable=False, help_text="Push rows are still to be made.")
+    spread_for = models.CharField(
+        max_length=255, blank=True, editable=False, help_text="The push URL that the Push rows speak of."
+    )
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:

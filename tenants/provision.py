@@ -22,7 +22,10 @@ def tenant(country_code: str, party_id: str, name: str) -> Tenant:
 def connection(
     of: Tenant, environment: str, *, push_url: str, token_url: str, client_id: str, client_secret: str
 ) -> Connection:
-    """Connect a tenant to NDW; the same token URL and client id are one service account for all. Raises ValidationError."""
+    """Connect a tenant to NDW, or give its Connection other values and resume it. Raises ValidationError.
+
+    The same token URL and client id are one service account for all tenants.
+    """
     with transaction.atomic():
         account = ServiceAccount.objects.filter(
             environment=environment, token_url=token_url, client_id=client_id
@@ -36,9 +39,9 @@ def connection(
         made = Connection.objects.filter(tenant=of, environment=environment).first()
         made = made or Connection(tenant=of, environment=environment)
         made.push_url, made.service_account, made.is_retired = push_url, account, False
-        made.needs_spreading = True
         made.full_clean()
         made.save()
+        made.resume()
     return made
 
 

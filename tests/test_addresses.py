@@ -51,7 +51,7 @@ def test_check_lets_listed_hosts_pass(settings, url):
         "https://iam.ndw.nu%00/",
         "https://iam.ndw.nu%2eevil.example/",
         "https://iam。ndw。nu/",
-        "https://іam.ndw.nu/",
+        "https://\u0456am.ndw.nu/",
         "https://iam.ndw.nu:99999/",
         "https://iam.ndw.nu:x/",
         "https:///path",

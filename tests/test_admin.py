@@ -1,6 +1,7 @@
 """The admin: what it shows, how many queries that takes, what it never shows, who may do what."""
 
 import datetime as dt
+import json
 import re
 from typing import Any
 
@@ -120,7 +121,7 @@ def test_every_list_takes_as_many_queries_for_ten_rows_as_for_one(boss):
     ten = {name: _queries(boss, address) for name, address in addresses.items()}
 
     assert ten == one
-    assert max(one.values()) <= 12, one
+    assert max(one.values()) <= 13, one
 
 
 def test_every_page_of_one_object_takes_few_queries_however_much_hangs_on_it(boss):
@@ -135,7 +136,7 @@ def test_every_page_of_one_object_takes_few_queries_however_much_hangs_on_it(bos
         attempt(push)
 
     assert {page: _queries(boss, page) for page in pages} == before
-    assert max(before.values()) <= 16, before
+    assert max(before.values()) <= 13, before
 
 
 def test_every_form_to_add_opens(boss):
@@ -299,7 +300,7 @@ def test_tenant_page_leads_to_all_that_belongs_to_it(boss, cpo):
     assert "1 Locations 1 Tariffs" in page
     assert f"{Token.objects.get().prefix} Upload (CPO) live - their CPMS" in page
     assert f"{OAuthClient.objects.get().client_id} OAuth2 client live" in page
-    assert "staging paused none at 127.0.0.1:9 http://127.0.0.1:9" in page
+    assert "staging paused none at 127.0.0.1:9, staging http://127.0.0.1:9" in page
 
 
 @pytest.mark.parametrize(
@@ -670,10 +671,9 @@ def test_location_page_shows_gaps_evses_delivery_and_document(boss, cpo):
     connect_to_nowhere(cpo)
     put_location(cpo)
     put_location(cpo, id="GAPS", energy_mix=None)
-    shown, withheld = (
-        text(boss.get(url(Location, "change", pk)))
-        for pk in Location.objects.order_by("pk").values_list("pk", flat=True)
-    )
+    pks = Location.objects.order_by("pk").values_list("pk", flat=True)
+
+    shown, withheld = (text(boss.get(url(Location, "change", pk))) for pk in pks)
 
     assert "Marktplein, Marktplein 1, Utrecht NDW shown" in shown
     assert "None: nothing to mend." in shown
@@ -827,9 +827,10 @@ def test_attempts_name_object_answer_and_outcome(boss, cpo):
     assert boss.get(url(PushAttempt), {"outcome": "reauthenticate"}).context["cl"].queryset.count() == 1
 
 
-@pytest.mark.parametrize(
-    "answer", ["", "{", "[" * 3000, "null", '{"status_message": 1}', '{"status_code": 1000}', "\ufffd", "x" * 2048]
-)
+ODD = ["", "{", "[" * 3000, "null", '{"status_message": 1}', '{"status_code": 1000}', "\ufffd", "x" * 2048]
+
+
+@pytest.mark.parametrize("answer", ODD)
 def test_answers_of_any_shape_are_shown(boss, cpo, answer):
     connect_to_nowhere(cpo)
     put_location(cpo)
@@ -853,17 +854,15 @@ def test_hostile_words_of_cpos_ndw_and_operators_are_escaped_everywhere(boss):
     connection = connect_to_nowhere(tenant)
     Connection.objects.update(pause_reason=HOSTILE)
     ServiceAccount.objects.update(name=HOSTILE, client_id=HOSTILE)
-    location_id = "<script>alert('x')//"
-    evse = evse_body(uid="<script>alert('x')", physical_reference=HOSTILE)
-    put_tariff(tenant, tariff_alt_text=[{"language": "nl", "text": HOSTILE}], **{f"x{HOSTILE}": HOSTILE})
+    location_id = "<script>alert('x')<b>"
+    evse = evse_body(uid="<script>alert('x')", physical_reference="<script>alert(1)")
+    put_tariff(
+        tenant, id="<script>alert(1)", tariff_alt_text=[{"language": "nl", "text": HOSTILE}], **{f"x{HOSTILE}": HOSTILE}
+    )
     put_location(tenant, id=location_id, name=HOSTILE, city=HOSTILE, evses=[evse], **{f"x{HOSTILE}": HOSTILE})
     for push in Push.objects.all():
-        attempt(
-            push,
-            url=f"http://127.0.0.1:9/locations/NL/EXA/{HOSTILE}",
-            answer=f'{{"status_message": "{HOSTILE}"}}',
-            request_id=HOSTILE,
-        )
+        words = json.dumps({"status_message": HOSTILE})
+        attempt(push, url=f"http://127.0.0.1:9/locations/NL/EXA/{HOSTILE}", answer=words, request_id=HOSTILE)
         attempt(push, answer=HOSTILE, correlation_id=HOSTILE)
     Push.objects.update(state="rejected", last_answer=f"OCPI 2001 {HOSTILE}", correlation_id=HOSTILE)
     models = [Tenant, Token, ServiceAccount, Connection, *READ_ONLY]

@@ -179,3 +179,21 @@ def test_backlog_attempts_are_kept_for_ninety_days(cpo, ndw):
     assert tasks.prune_attempts() == 1
 
     assert PushAttempt.objects.get() == young
+
+
+def test_backlog_is_everything_again_when_the_push_url_changes(stocked, ndw):
+    connection = connect(stocked, ndw)
+    tasks.spread()
+    push.drain()
+    hidden = {"publish": False, "last_updated": "2026-03-02T10:00:00Z"}
+    store.patch_location(stocked, "LOC-2", hidden)
+    push.drain()
+    ndw.reset()
+
+    Connection.objects.filter(pk=connection.pk).update(push_url=ndw.push_url + "/")
+    tasks.spread()
+    push.drain()
+
+    assert sorted(ocpi_id for _, _, ocpi_id in ndw.locations) == ["loc-0", "loc-1"]
+    assert {method for method, _ in sent(ndw)} == {"PUT"}
+    assert Push.objects.exclude(state="delivered").count() == 0

@@ -128,12 +128,11 @@ def test_documents_a_removed_evse_that_is_still_missing_stays_as_it_is():
     assert (second.sent, second.notes) == (first.sent, [])
 
 
-def test_documents_a_missing_evse_is_removed_whatever_its_status_said_last():
-    # Who drops an EVSE often leaves the Location's own last_updated as it was, behind the last status.
+def test_documents_a_missing_evse_that_is_newer_than_the_location_is_kept():
     merged, merge = put(location(5, evse(1), evse(5, "E2")), location(4, evse(4)), {"": T[1]})
 
-    assert statuses(merged) == [("E1", "AVAILABLE", T[4]), ("E2", "REMOVED", NOW)]
-    assert notes(merge) == [("L-04", "/evses")]
+    assert statuses(merged) == [("E1", "AVAILABLE", T[4]), ("E2", "AVAILABLE", T[5])]
+    assert notes(merge) == [("stale", "/evses")]
 
 
 def test_documents_removal_is_stamped_after_what_was_served():

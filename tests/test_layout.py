@@ -40,8 +40,9 @@ ORDER = [
     ["ocpi.tasks"],
     ["ocpi.store"],
     ["ocpi.views"],
-    ["ocpi.tables"],
-    ["ocpi.receive", "ocpi.serve", "ocpi.dashboard", "ocpi.admin"],
+    ["ocpi.receive", "ocpi.serve", "ocpi.admin.lists", "ocpi.admin.tables"],
+    ["ocpi.admin.objects", "ocpi.admin.deliveries", "ocpi.admin.dashboard"],
+    ["ocpi.admin"],
     ["ocpi.checks", "ocpi.urls", "ocpi.apps", "ocpi.management.commands.relay"],
 ]
 RANK = {name: rank for rank, names in enumerate(ORDER) for name in names}

@@ -13,7 +13,7 @@ import pytest
 from django.db import OperationalError, connections
 from django.db import connection as database
 
-from ocpi import push, queue, store
+from ocpi import push, queue, store, tokens
 from ocpi.models import Location, Push, PushAttempt
 from tenants.models import Connection, ServiceAccount
 from tests import factories
@@ -401,6 +401,21 @@ def test_push_second_401_pauses_the_connection(cpo, connection, ndw):
     assert (len(ndw.received), len(ndw.token_calls)) == (2, 2)
     assert connection.pause_reason == "NDW refuses this Connection: HTTP 401 also with a new access token"
     assert (row(connection).state, row(connection).attempts) == ("dirty", 0)
+
+
+def test_push_dead_token_of_another_worker_is_not_yet_the_second_401(cpo, delivered, ndw):
+    account = delivered.service_account
+    ours = tokens._cache[account.pk]
+    tokens.invalidate(account, ours.token)
+    tokens.access_token(account)
+    tokens._cache[account.pk] = ours  # as if another process had fetched the new one
+    ndw.revoke()
+    set_status(cpo, "CHARGING")
+
+    push.drain()
+
+    assert [request.status for request in ndw.received] == [401, 401, 200]
+    assert (len(ndw.token_calls), Connection.objects.get().is_paused) == (3, False)
 
 
 def test_push_401_while_iam_is_down_waits_for_iam(cpo, delivered, ndw):

@@ -293,11 +293,19 @@ def test_answer_lists_a_hundred_findings_and_counts_them_all(cpo, upload):
     bare = without(evse_body(), "parking_restrictions")
 
     created = upload.put(LOC, location_body(evses=[bare | {"uid": f"E{n}"} for n in range(150)]))
-    patched = upload.patch(f"{LOC}/E7", {"status": "CHARGING", "last_updated": LATER})
 
-    for response in (created, patched):
-        assert response.envelope["status_message"] == "Accepted; 150 finding(s), see data."
-        assert len(response.envelope["data"]) == 100
+    assert created.envelope["status_message"] == "Accepted; 150 finding(s), see data."
+    assert len(created.envelope["data"]) == 100
+
+
+def test_answer_to_an_evse_speaks_of_that_evse(cpo, upload):
+    bare = without(evse_body(), "parking_restrictions")
+    upload.put(LOC, location_body(evses=[bare | {"uid": f"E{n}"} for n in range(3)]))
+
+    response = upload.patch(f"{LOC}/E1", {"status": "CHARGING", "last_updated": LATER})
+
+    own = ("gap", "N-parking_restrictions", "/parking_restrictions")
+    assert findings(response) == [own, ("warning", "withheld", "")]
 
 
 # --- PATCH -------------------------------------------------------------------------------------------------------------
@@ -450,7 +458,7 @@ def test_withheld_location_takes_patches_and_is_shown_whole_when_the_last_gap_cl
     upload.put(LOC, without(location_body(), "opening_times"))
 
     status = upload.patch(EVSE, {"status": "CHARGING", "last_updated": LATER})
-    assert (answer(status), findings(status)) == ((200, 1000), [("gap", "N-opening_times", "/opening_times")])
+    assert (answer(status), findings(status)) == ((200, 1000), [("warning", "withheld", "")])
     assert stored.pushed(cpo) == []
 
     upload.patch(LOC, {"opening_times": {"twentyfourseven": True}, "last_updated": LATER})

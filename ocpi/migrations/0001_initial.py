@@ -9,166 +9,330 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
-        ('tenants', '0001_initial'),
+        ("tenants", "0001_initial"),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='Location',
+            name="Location",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('ocpi_id', models.CharField(max_length=36, verbose_name='id')),
-                ('body', models.BinaryField(help_text='The document exactly as it is served: canonical JSON.')),
-                ('last_updated', models.DateTimeField(help_text='As in the body.')),
-                ('cpo_times', models.JSONField(help_text='What the CPO itself sent as last_updated, where we serve another: {"": …, "<evse uid>": …}.', null=True)),
-                ('unknown', models.JSONField(help_text='Properties OCPI 2.2.1 does not have, by JSON Pointer; not forwarded.', null=True)),
-                ('findings', models.JSONField(default=list, help_text='Gaps and warnings of the last verdict.')),
-                ('created_at', models.DateTimeField(default=django.utils.timezone.now)),
-                ('received_at', models.DateTimeField(default=django.utils.timezone.now, help_text='When the last applied upload came in.')),
-                ('is_shown', models.BooleanField(help_text='Compliant and published: NDW sees it.', verbose_name='shown')),
-                ('publish', models.BooleanField()),
-                ('gaps', django.contrib.postgres.fields.ArrayField(base_field=models.TextField(), default=list, help_text='Rules of DOT-NL it does not meet.', size=None)),
-                ('tariff_ids', django.contrib.postgres.fields.ArrayField(base_field=models.TextField(), default=list, help_text='Lower case; of EVSEs that are not REMOVED.', size=None)),
-                ('latitude', models.FloatField()),
-                ('longitude', models.FloatField()),
-                ('evse_count', models.PositiveIntegerField()),
-                ('connector_count', models.PositiveIntegerField()),
-                ('tenant', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='%(class)ss', to='tenants.tenant')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("ocpi_id", models.CharField(max_length=36, verbose_name="id")),
+                ("body", models.BinaryField(help_text="The document exactly as it is served: canonical JSON.")),
+                ("last_updated", models.DateTimeField(help_text="As in the body.")),
+                (
+                    "cpo_times",
+                    models.JSONField(
+                        help_text='What the CPO itself sent as last_updated, where we serve another: {"": …, "<evse uid>": …}.',
+                        null=True,
+                    ),
+                ),
+                (
+                    "unknown",
+                    models.JSONField(
+                        help_text="Properties OCPI 2.2.1 does not have, by JSON Pointer; not forwarded.", null=True
+                    ),
+                ),
+                ("findings", models.JSONField(default=list, help_text="Gaps and warnings of the last verdict.")),
+                ("created_at", models.DateTimeField(default=django.utils.timezone.now)),
+                (
+                    "received_at",
+                    models.DateTimeField(
+                        default=django.utils.timezone.now, help_text="When the last applied upload came in."
+                    ),
+                ),
+                (
+                    "is_shown",
+                    models.BooleanField(help_text="Compliant and published: NDW sees it.", verbose_name="shown"),
+                ),
+                ("publish", models.BooleanField()),
+                (
+                    "gaps",
+                    django.contrib.postgres.fields.ArrayField(
+                        base_field=models.TextField(),
+                        default=list,
+                        help_text="Rules of DOT-NL it does not meet.",
+                        size=None,
+                    ),
+                ),
+                (
+                    "tariff_ids",
+                    django.contrib.postgres.fields.ArrayField(
+                        base_field=models.TextField(),
+                        default=list,
+                        help_text="Lower case; of EVSEs that are not REMOVED.",
+                        size=None,
+                    ),
+                ),
+                ("latitude", models.FloatField()),
+                ("longitude", models.FloatField()),
+                ("evse_count", models.PositiveIntegerField()),
+                ("connector_count", models.PositiveIntegerField()),
+                (
+                    "tenant",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="%(class)ss",
+                        to="tenants.tenant",
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='Push',
+            name="Push",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('state', models.CharField(choices=[('dirty', 'Waiting'), ('delivered', 'Delivered'), ('rejected', 'Rejected')], default='dirty', max_length=9)),
-                ('priority', models.SmallIntegerField(choices=[(0, 'Tariff'), (1, 'Status'), (2, 'Location'), (3, 'Backlog'), (4, 'Tariff Delete')])),
-                ('whole', models.BooleanField(default=True)),
-                ('evse_uid', models.CharField(help_text='The one EVSE whose status changed.', max_length=36, null=True)),
-                ('version', models.BigIntegerField(default=1)),
-                ('changes', models.PositiveIntegerField(default=0, help_text='Uploads since the last accepted body.')),
-                ('changed_at', models.DateTimeField(null=True)),
-                ('next_changed_at', models.DateTimeField(null=True)),
-                ('due_at', models.DateTimeField(default=django.utils.timezone.now)),
-                ('attempts', models.PositiveIntegerField(default=0)),
-                ('lease_until', models.DateTimeField(null=True)),
-                ('lease_token', models.UUIDField(null=True)),
-                ('correlation_id', models.CharField(blank=True, default='', max_length=100)),
-                ('last_answer', models.CharField(blank=True, default='', max_length=500)),
-                ('accepted_at', models.DateTimeField(null=True)),
-                ('accepted_version', models.BigIntegerField(null=True)),
-                ('accepted_hash', models.BinaryField(null=True)),
-                ('accepted_tariff_ids', django.contrib.postgres.fields.ArrayField(base_field=models.TextField(), default=list, size=None)),
-                ('connection', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='pushes', to='tenants.connection')),
-                ('location', models.ForeignKey(db_index=False, null=True, on_delete=django.db.models.deletion.CASCADE, related_name='pushes', to='ocpi.location')),
-                ('tenant', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='pushes', to='tenants.tenant')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[("dirty", "Waiting"), ("delivered", "Delivered"), ("rejected", "Rejected")],
+                        default="dirty",
+                        max_length=9,
+                    ),
+                ),
+                (
+                    "priority",
+                    models.SmallIntegerField(
+                        choices=[(0, "Tariff"), (1, "Status"), (2, "Location"), (3, "Backlog"), (4, "Tariff Delete")]
+                    ),
+                ),
+                ("whole", models.BooleanField(default=True)),
+                (
+                    "evse_uid",
+                    models.CharField(help_text="The one EVSE whose status changed.", max_length=36, null=True),
+                ),
+                ("version", models.BigIntegerField(default=1)),
+                ("changes", models.PositiveIntegerField(default=0, help_text="Uploads since the last accepted body.")),
+                ("changed_at", models.DateTimeField(null=True)),
+                ("next_changed_at", models.DateTimeField(null=True)),
+                ("due_at", models.DateTimeField(default=django.utils.timezone.now)),
+                ("attempts", models.PositiveIntegerField(default=0)),
+                ("lease_until", models.DateTimeField(null=True)),
+                ("lease_token", models.UUIDField(null=True)),
+                ("correlation_id", models.CharField(blank=True, default="", max_length=100)),
+                ("last_answer", models.CharField(blank=True, default="", max_length=500)),
+                ("accepted_at", models.DateTimeField(null=True)),
+                ("accepted_version", models.BigIntegerField(null=True)),
+                ("accepted_hash", models.BinaryField(null=True)),
+                (
+                    "accepted_tariff_ids",
+                    django.contrib.postgres.fields.ArrayField(base_field=models.TextField(), default=list, size=None),
+                ),
+                (
+                    "connection",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="pushes",
+                        to="tenants.connection",
+                    ),
+                ),
+                (
+                    "location",
+                    models.ForeignKey(
+                        db_index=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="pushes",
+                        to="ocpi.location",
+                    ),
+                ),
+                (
+                    "tenant",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="pushes",
+                        to="tenants.tenant",
+                    ),
+                ),
             ],
             options={
-                'verbose_name_plural': 'pushes',
+                "verbose_name_plural": "pushes",
             },
         ),
         migrations.CreateModel(
-            name='PushAttempt',
+            name="PushAttempt",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('started_at', models.DateTimeField(db_index=True)),
-                ('took_ms', models.PositiveIntegerField()),
-                ('method', models.CharField(max_length=6)),
-                ('url', models.CharField(max_length=500)),
-                ('http_status', models.PositiveSmallIntegerField(null=True)),
-                ('ocpi_status', models.IntegerField(null=True)),
-                ('answer', models.TextField(blank=True, help_text='What NDW said, at most 2 kB; or why there was no answer.')),
-                ('outcome', models.CharField(db_index=True, max_length=12)),
-                ('version', models.BigIntegerField()),
-                ('changes', models.PositiveIntegerField(help_text='How many uploads this request carried.')),
-                ('changed_at', models.DateTimeField(help_text='Acceptance of the oldest of them; empty: no clock.', null=True)),
-                ('request_id', models.CharField(max_length=36)),
-                ('correlation_id', models.CharField(blank=True, max_length=100)),
-                ('push', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='push_attempts', to='ocpi.push')),
-                ('tenant', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='push_attempts', to='tenants.tenant')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("started_at", models.DateTimeField(db_index=True)),
+                ("took_ms", models.PositiveIntegerField()),
+                ("method", models.CharField(max_length=6)),
+                ("url", models.CharField(max_length=500)),
+                ("http_status", models.PositiveSmallIntegerField(null=True)),
+                ("ocpi_status", models.IntegerField(null=True)),
+                (
+                    "answer",
+                    models.TextField(blank=True, help_text="What NDW said, at most 2 kB; or why there was no answer."),
+                ),
+                ("outcome", models.CharField(db_index=True, max_length=12)),
+                ("version", models.BigIntegerField()),
+                ("changes", models.PositiveIntegerField(help_text="How many uploads this request carried.")),
+                (
+                    "changed_at",
+                    models.DateTimeField(help_text="Acceptance of the oldest of them; empty: no clock.", null=True),
+                ),
+                ("request_id", models.CharField(max_length=36)),
+                ("correlation_id", models.CharField(blank=True, max_length=100)),
+                (
+                    "push",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="push_attempts", to="ocpi.push"
+                    ),
+                ),
+                (
+                    "tenant",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="push_attempts",
+                        to="tenants.tenant",
+                    ),
+                ),
             ],
             options={
-                'ordering': ['-started_at', '-pk'],
+                "ordering": ["-started_at", "-pk"],
             },
         ),
         migrations.CreateModel(
-            name='Tariff',
+            name="Tariff",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('ocpi_id', models.CharField(max_length=36, verbose_name='id')),
-                ('body', models.BinaryField(help_text='The document exactly as it is served: canonical JSON.')),
-                ('last_updated', models.DateTimeField(help_text='As in the body.')),
-                ('cpo_times', models.JSONField(help_text='What the CPO itself sent as last_updated, where we serve another: {"": …, "<evse uid>": …}.', null=True)),
-                ('unknown', models.JSONField(help_text='Properties OCPI 2.2.1 does not have, by JSON Pointer; not forwarded.', null=True)),
-                ('findings', models.JSONField(default=list, help_text='Gaps and warnings of the last verdict.')),
-                ('created_at', models.DateTimeField(default=django.utils.timezone.now)),
-                ('received_at', models.DateTimeField(default=django.utils.timezone.now, help_text='When the last applied upload came in.')),
-                ('deleted_at', models.DateTimeField(null=True)),
-                ('tenant', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='%(class)ss', to='tenants.tenant')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("ocpi_id", models.CharField(max_length=36, verbose_name="id")),
+                ("body", models.BinaryField(help_text="The document exactly as it is served: canonical JSON.")),
+                ("last_updated", models.DateTimeField(help_text="As in the body.")),
+                (
+                    "cpo_times",
+                    models.JSONField(
+                        help_text='What the CPO itself sent as last_updated, where we serve another: {"": …, "<evse uid>": …}.',
+                        null=True,
+                    ),
+                ),
+                (
+                    "unknown",
+                    models.JSONField(
+                        help_text="Properties OCPI 2.2.1 does not have, by JSON Pointer; not forwarded.", null=True
+                    ),
+                ),
+                ("findings", models.JSONField(default=list, help_text="Gaps and warnings of the last verdict.")),
+                ("created_at", models.DateTimeField(default=django.utils.timezone.now)),
+                (
+                    "received_at",
+                    models.DateTimeField(
+                        default=django.utils.timezone.now, help_text="When the last applied upload came in."
+                    ),
+                ),
+                ("deleted_at", models.DateTimeField(null=True)),
+                (
+                    "tenant",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="%(class)ss",
+                        to="tenants.tenant",
+                    ),
+                ),
             ],
         ),
         migrations.AddField(
-            model_name='push',
-            name='tariff',
-            field=models.ForeignKey(db_index=False, null=True, on_delete=django.db.models.deletion.CASCADE, related_name='pushes', to='ocpi.tariff'),
+            model_name="push",
+            name="tariff",
+            field=models.ForeignKey(
+                db_index=False,
+                null=True,
+                on_delete=django.db.models.deletion.CASCADE,
+                related_name="pushes",
+                to="ocpi.tariff",
+            ),
         ),
         migrations.AddIndex(
-            model_name='location',
-            index=models.Index(models.F('tenant'), models.F('id'), condition=models.Q(('is_shown', True)), name='location_shown'),
+            model_name="location",
+            index=models.Index(
+                models.F("tenant"), models.F("id"), condition=models.Q(("is_shown", True)), name="location_shown"
+            ),
         ),
         migrations.AddIndex(
-            model_name='location',
-            index=models.Index(models.F('tenant'), models.F('id'), name='location_order'),
+            model_name="location",
+            index=models.Index(models.F("tenant"), models.F("id"), name="location_order"),
         ),
         migrations.AddIndex(
-            model_name='location',
-            index=django.contrib.postgres.indexes.GinIndex(models.F('tariff_ids'), name='location_tariff_ids'),
+            model_name="location",
+            index=django.contrib.postgres.indexes.GinIndex(models.F("tariff_ids"), name="location_tariff_ids"),
         ),
         migrations.AddConstraint(
-            model_name='location',
-            constraint=models.UniqueConstraint(models.F('tenant'), django.db.models.functions.text.Lower('ocpi_id'), name='location_id_per_tenant'),
+            model_name="location",
+            constraint=models.UniqueConstraint(
+                models.F("tenant"), django.db.models.functions.text.Lower("ocpi_id"), name="location_id_per_tenant"
+            ),
         ),
         migrations.AddIndex(
-            model_name='tariff',
-            index=models.Index(models.F('tenant'), models.F('id'), condition=models.Q(('deleted_at', None)), name='tariff_order'),
+            model_name="tariff",
+            index=models.Index(
+                models.F("tenant"), models.F("id"), condition=models.Q(("deleted_at", None)), name="tariff_order"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='tariff',
-            constraint=models.UniqueConstraint(models.F('tenant'), django.db.models.functions.text.Lower('ocpi_id'), name='tariff_id_per_tenant'),
+            model_name="tariff",
+            constraint=models.UniqueConstraint(
+                models.F("tenant"), django.db.models.functions.text.Lower("ocpi_id"), name="tariff_id_per_tenant"
+            ),
         ),
         migrations.AddIndex(
-            model_name='push',
-            index=models.Index(models.F('connection'), models.F('priority'), models.F('due_at'), condition=models.Q(('state', 'dirty')), name='push_due'),
+            model_name="push",
+            index=models.Index(
+                models.F("connection"),
+                models.F("priority"),
+                models.F("due_at"),
+                condition=models.Q(("state", "dirty")),
+                name="push_due",
+            ),
         ),
         migrations.AddIndex(
-            model_name='push',
-            index=models.Index(models.F('tenant'), models.F('connection'), condition=models.Q(('state', 'rejected')), name='push_rejected'),
+            model_name="push",
+            index=models.Index(
+                models.F("tenant"),
+                models.F("connection"),
+                condition=models.Q(("state", "rejected")),
+                name="push_rejected",
+            ),
         ),
         migrations.AddIndex(
-            model_name='push',
-            index=models.Index(models.F('location'), condition=models.Q(('location__isnull', False)), name='push_location'),
+            model_name="push",
+            index=models.Index(
+                models.F("location"), condition=models.Q(("location__isnull", False)), name="push_location"
+            ),
         ),
         migrations.AddIndex(
-            model_name='push',
-            index=models.Index(models.F('tariff'), condition=models.Q(('tariff__isnull', False)), name='push_tariff'),
+            model_name="push",
+            index=models.Index(models.F("tariff"), condition=models.Q(("tariff__isnull", False)), name="push_tariff"),
         ),
         migrations.AddIndex(
-            model_name='push',
-            index=django.contrib.postgres.indexes.GinIndex(models.F('accepted_tariff_ids'), name='push_accepted_tariff_ids'),
+            model_name="push",
+            index=django.contrib.postgres.indexes.GinIndex(
+                models.F("accepted_tariff_ids"), name="push_accepted_tariff_ids"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='push',
-            constraint=models.UniqueConstraint(fields=('tenant', 'connection', 'location'), name='push_one_per_connection_location'),
+            model_name="push",
+            constraint=models.UniqueConstraint(
+                fields=("tenant", "connection", "location"), name="push_one_per_connection_location"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='push',
-            constraint=models.UniqueConstraint(fields=('tenant', 'connection', 'tariff'), name='push_one_per_connection_tariff'),
+            model_name="push",
+            constraint=models.UniqueConstraint(
+                fields=("tenant", "connection", "tariff"), name="push_one_per_connection_tariff"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='push',
-            constraint=models.CheckConstraint(condition=models.Q(('location__isnull', True), ('tariff__isnull', True), _connector='XOR'), name='push_names_one_object'),
+            model_name="push",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("location__isnull", True), ("tariff__isnull", True), _connector="XOR"),
+                name="push_names_one_object",
+            ),
         ),
     ]

@@ -12,12 +12,13 @@ from unfold.decorators import action, display
 
 from tenants import html
 from tenants.admin import credentials, ndw
-from tenants.models import Credential, OAuthClient, Tenant, Token
+from tenants.models import Credential, Tenant, Token
 
 
 def _count(related: str) -> Subquery:
     """Count a tenant's objects apart: two joins in one query would multiply with each other."""
-    rows = Tenant._meta.get_field(related).related_model.objects.filter(tenant=OuterRef("pk")).order_by()
+    model: Any = Tenant._meta.get_field(related).related_model
+    rows = model.objects.filter(tenant=OuterRef("pk")).order_by()
     return Subquery(rows.annotate(n=Func(F("pk"), function="count")).values("n"), output_field=IntegerField())
 
 
@@ -68,10 +69,10 @@ class TenantAdmin(ModelAdmin):
         """Show how many Tariffs are stored."""
         return tenant.tariff_total  # type: ignore[attr-defined]
 
-    @display(description="uploaded")
+    @html.field("uploaded")
     def objects(self, tenant: Tenant) -> SafeString | str:
         """Lead to what the CPO uploaded."""
-        locations, tariffs = tenant.locations.count(), tenant.tariffs.count()  # type: ignore[attr-defined]
+        locations, tariffs = tenant.locations.count(), tenant.tariffs.count()
         query = {"tenant__id__exact": tenant.pk}
         return html.lines(
             [
@@ -80,14 +81,14 @@ class TenantAdmin(ModelAdmin):
             ]
         )
 
-    @display(description="credentials")
+    @html.field("credentials")
     def credentials(self, tenant: Tenant) -> SafeString | str:
         """Show who may upload and pull; pull credentials for all tenants are not among them."""
-        found: list[Credential] = [*tenant.tokens.all()[:10], *tenant.oauthclients.all()[:10]]  # type: ignore[attr-defined]
+        found: list[Credential] = [*tenant.tokens.all()[:10], *tenant.oauthclients.all()[:10]]
         rows = [
             (
                 html.link(one.shown_name, f"tenants_{one._meta.model_name}_change", one.pk),
-                one._meta.verbose_name if isinstance(one, OAuthClient) else one.get_purpose_display(),
+                one.get_purpose_display() if isinstance(one, Token) else one._meta.verbose_name,
                 html.badge(one.state, credentials.COLOURS),
                 html.time(one.last_used_at),
                 one.note or html.NOTHING,
@@ -96,7 +97,7 @@ class TenantAdmin(ModelAdmin):
         ]
         return html.table(["Credential", "For", "State", "Last used", "Note"], rows, "None yet: issue an upload token.")
 
-    @display(description="connections to NDW")
+    @html.field("connections to NDW")
     def connections(self, tenant: Tenant) -> SafeString | str:
         """Show where its changes go."""
         rows = [
@@ -116,7 +117,7 @@ class TenantAdmin(ModelAdmin):
 
     def get_readonly_fields(self, request: HttpRequest, obj: Tenant | None = None) -> list[str]:
         """Lock the party once objects carry it: NDW hides what stands under another."""
-        in_use = obj is not None and (obj.locations.exists() or obj.tariffs.exists())  # type: ignore[attr-defined]
+        in_use = obj is not None and (obj.locations.exists() or obj.tariffs.exists())
         return [*self.readonly_fields, *(["country_code", "party_id"] if in_use else [])]
 
     def has_delete_permission(self, request: HttpRequest, obj: Tenant | None = None) -> bool:
@@ -127,15 +128,15 @@ class TenantAdmin(ModelAdmin):
 
     def has_issue_token_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Let in who may add a token."""
-        return request.user.has_perm("tenants.add_token")  # type: ignore[union-attr]
+        return request.user.has_perm("tenants.add_token")
 
     def has_issue_oauth_client_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Let in who may add an OAuth2 client."""
-        return request.user.has_perm("tenants.add_oauthclient")  # type: ignore[union-attr]
+        return request.user.has_perm("tenants.add_oauthclient")
 
     def has_connect_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Let in who may add a Connection."""
-        return request.user.has_perm("tenants.add_connection")  # type: ignore[union-attr]
+        return request.user.has_perm("tenants.add_connection")
 
     @action(description="Upload token", icon="upload", permissions=["issue_token"])
     def issue_upload_token(self, request: HttpRequest, object_id: str) -> HttpResponse:

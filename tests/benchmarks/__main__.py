@@ -24,7 +24,11 @@ def main() -> None:
         from tests import settings
         from tests.benchmarks import bench_pull, bench_push, bench_upload, stage
 
-        benches: dict[str, Callable[[], list[stage.Row]]] = {"pull": bench_pull.run, "upload": bench_upload.run, "push": bench_push.run}
+        benches: dict[str, Callable[[], list[stage.Row]]] = {
+            "pull": bench_pull.run,
+            "upload": bench_upload.run,
+            "push": bench_push.run,
+        }
         with embedded.running(settings.DATA, create=True):
             call_command("migrate", verbosity=0)
             print(f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}")

@@ -38,7 +38,9 @@ def run(locations: int = 10_000, rounds: int = 30) -> list[Row]:
     return [
         Row(f"pull, page of {limit}, middle by Link", ms["middle"], ms["first"], "ms", "the first page", "<= 1.1"),
         Row(f"pull, page of {limit}, middle by offset", ms["offset"], ms["first"], "ms", "the first page", ""),
-        Row(f"pull, page of {limit}", 1000 / ms["first"], 1000 / ms["psycopg"], "pages/s", "psycopg, joined, no web", ""),
+        Row(
+            f"pull, page of {limit}", 1000 / ms["first"], 1000 / ms["psycopg"], "pages/s", "psycopg, joined, no web", ""
+        ),
     ]
 
 

@@ -38,7 +38,9 @@ def run(locations: int = 500, count: int = 2_000, clients: int = 8, rounds: int 
             lambda: stage.rate(bench.put, clients, count), lambda: stage.rate(bench.upsert, clients, count), rounds
         )
         patch = stage.alternated(
-            lambda: stage.rate(bench.patch, clients, count), lambda: stage.rate(bench.locked_patch, clients, count), rounds
+            lambda: stage.rate(bench.patch, clients, count),
+            lambda: stage.rate(bench.locked_patch, clients, count),
+            rounds,
         )
     return [
         Row(f"PUT Location, {clients} clients", *put, "/s", "raw upsert + push row", ">= 0.18"),
@@ -54,7 +56,9 @@ class _Bench:
         self.number = 0
         self.started = dt.datetime.now(dt.UTC) - dt.timedelta(days=1)
         with self._psycopg().cursor() as cursor:
-            cursor.execute("CREATE TABLE IF NOT EXISTS bench_push (id text PRIMARY KEY, version int, changed_at timestamptz)")
+            cursor.execute(
+                "CREATE TABLE IF NOT EXISTS bench_push (id text PRIMARY KEY, version int, changed_at timestamptz)"
+            )
             cursor.execute("CREATE TABLE IF NOT EXISTS bench_location (id text PRIMARY KEY, body bytea)")
 
     def _next(self, document: dict) -> dict:
@@ -97,7 +101,9 @@ class _Bench:
         client = self._psycopg()
         document = self.documents[job % len(self.documents)]
         with client.transaction():
-            row = client.execute("SELECT body FROM bench_location WHERE id = %s FOR UPDATE", [document["id"]]).fetchone()
+            row = client.execute(
+                "SELECT body FROM bench_location WHERE id = %s FOR UPDATE", [document["id"]]
+            ).fetchone()
             assert row is not None
             stored = orjson.loads(row[0])
             stored["evses"][0]["status"] = "CHARGING"

@@ -74,7 +74,16 @@ def web(port: int) -> Iterator[str]:
 def simulator(port: int, latency_ms: int) -> Iterator[None]:
     """Run NDW as a process of its own that takes `latency_ms` for each answer."""
     with TemporaryDirectory() as logs:
-        command = [sys.executable, "-m", "tests.ndw_simulator", "--port", str(port), "--latency-ms", str(latency_ms), "--quiet"]
+        command = [
+            sys.executable,
+            "-m",
+            "tests.ndw_simulator",
+            "--port",
+            str(port),
+            "--latency-ms",
+            str(latency_ms),
+            "--quiet",
+        ]
         child = Child("simulator", command, log=Path(logs) / "simulator.log", environment=dict(os.environ))
         with Supervisor([child]):
             wait_for(lambda: child.last_lines(1))

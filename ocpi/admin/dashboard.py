@@ -5,7 +5,7 @@ from typing import Any
 from django.db.models import Count, Min, Q
 from django.http import HttpRequest
 
-from ocpi import tables
+from ocpi.admin import tables
 from ocpi.models import Location, Push, Tariff
 from tenants import html
 from tenants.admin import ndw
@@ -16,11 +16,11 @@ LINES = 10
 
 def fill(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     """Add `cards`, `steps` and `connections`, `rejected` to the context of the first page (Unfold's DASHBOARD_CALLBACK)."""
-    if not request.user.has_perms(["tenants.view_connection", "ocpi.view_push", "ocpi.view_location"]):  # type: ignore[union-attr]
+    if not request.user.has_perms(["tenants.view_connection", "ocpi.view_push", "ocpi.view_location"]):
         return context
     counts = _counts()
     waiting = Push.objects.filter(state=Push.State.DIRTY).values("connection")
-    by_connection = {
+    by_connection: dict[int, Any] = {
         row["connection"]: row for row in waiting.annotate(total=Count("pk"), since=Min("changed_at")).order_by()
     }
     counts["waiting"] = sum(row["total"] for row in by_connection.values())
@@ -48,8 +48,8 @@ def _counts() -> dict[str, int]:
 def _cards(counts: dict[str, int]) -> list[dict[str, Any]]:
     hidden = counts["locations"] - counts["shown"]
     return [
-        _card("Tenants", counts["tenants"], f"{counts['credentials']} live credentials", "tenants_tenant_changelist"),
-        _card("Locations", counts["locations"], f"{counts['shown']} shown to NDW", "ocpi_location_changelist"),
+        _card("Tenants", counts["tenants"], f"{counts['credentials']:,} live credentials", "tenants_tenant_changelist"),
+        _card("Locations", counts["locations"], f"{counts['shown']:,} shown to NDW", "ocpi_location_changelist"),
         _card("Not shown", hidden, "withheld or not published", "ocpi_location_changelist", visible="hidden"),
         _card("Tariffs", counts["tariffs"], "in force", "ocpi_tariff_changelist"),
         _card("Waiting", counts["waiting"], "changes NDW lacks", "ocpi_push_changelist", state="waiting"),
@@ -82,7 +82,7 @@ def _steps(counts: dict[str, int]) -> list[dict[str, Any]]:
     ]
 
 
-def _connections(waiting: dict[int, dict[str, Any]]) -> Any:
+def _connections(waiting: dict[int, Any]) -> Any:
     """Show the Connections that do not deliver, or have something waiting."""
     troubled = Q(is_paused=True) | Q(failures__gt=0) | Q(pk__in=list(waiting))
     found = Connection.objects.filter(troubled, is_retired=False).select_related("tenant")

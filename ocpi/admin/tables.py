@@ -23,7 +23,7 @@ PUSH_COLOURS = {
     "rejected": "danger",
     "blocked": "warning",
 }
-OUTCOME_COLOURS = {
+OUTCOME_COLOURS: dict[str, str] = {
     Do.DELIVERED: "success",
     Do.RETRY: "warning",
     Do.WHOLE: "info",

@@ -1,4 +1,4 @@
-"""Admin of what CPOs uploaded (read only) and of its delivery to NDW."""
+"""Pushes and the requests made for them; a Push can be sent now."""
 
 from typing import Any
 from urllib.parse import unquote
@@ -10,212 +10,18 @@ from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 from django.http import HttpRequest, HttpResponse
 from django.utils.safestring import SafeString
-from unfold.admin import ModelAdmin
-from unfold.contrib.filters.admin import AutocompleteSelectFilter
 from unfold.decorators import action, display
 from unfold.enums import ActionVariant
 from unfold.paginator import InfinitePaginator
 
-from ocpi import doorbell, queue, tables
-from ocpi.models import Location, OcpiObject, Push, PushAttempt, Tariff
-from ocpi.rules.profiles import DOT_NL_2026
+from ocpi import doorbell, queue
+from ocpi.admin import tables
+from ocpi.admin.lists import TENANT, ChoiceFilter, ReadOnlyAdmin
+from ocpi.models import Push, PushAttempt
 from ocpi.rulings import Do
 from tenants import html
 
-TENANT = ("tenant", AutocompleteSelectFilter)
-VISIBLE_COLOURS = {"shown": "success", "withheld": "danger", "not published": "info"}
 LOGGED = 1000  # of the Pushes sent again at once, so many get a line in their history
-
-
-class ReadOnlyAdmin(ModelAdmin):
-    """Something to look at; the API and the workers are the way in."""
-
-    show_full_result_count = False
-    list_filter_submit = True
-
-    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Refuse."""
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Refuse."""
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Refuse."""
-        return False
-
-
-class ChoiceFilter(admin.SimpleListFilter):
-    """A filter whose choices are words with a condition each."""
-
-    choices_by_word: dict[str, tuple[str, Q]] = {}
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        """Name the choices."""
-        return [(word, title) for word, (title, _) in self.choices_by_word.items()]
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet) -> QuerySet:
-        """Keep what meets the chosen condition."""
-        return (
-            queryset.filter(self.choices_by_word[self.value()][1]) if self.value() in self.choices_by_word else queryset
-        )
-
-
-# --- Locations and Tariffs ---------------------------------------------------------------------------------------------
-
-
-class ObjectAdmin(ReadOnlyAdmin):
-    """What Location and Tariff share."""
-
-    list_select_related = ["tenant"]
-    list_per_page = 50  # their bodies are read for the list
-    search_fields = ["ocpi_id"]
-    search_help_text = "Part of the id"
-    ordering = ["-pk"]
-    updated = html.moment("last_updated", "last updated (CPO)")
-    received = html.moment("received_at", "received")
-    first_received = html.moment("created_at", "first received")
-
-    def get_queryset(self, request: HttpRequest) -> QuerySet:
-        """Leave in the database what no list shows."""
-        return super().get_queryset(request).defer("findings", "unknown", "cpo_times")
-
-    @display(description="")  # the heading says it
-    def finding_list(self, item: OcpiObject) -> SafeString | str:
-        """Show what the CPO should mend."""
-        return tables.findings(item.findings)
-
-    @display(description="")  # the heading says it
-    def delivery_list(self, item: OcpiObject) -> SafeString | str:
-        """Show where it stands with NDW."""
-        pushes: Any = item.pushes.with_shown_state()  # type: ignore[attr-defined]
-        return tables.deliveries(pushes.select_related("connection__tenant"))
-
-    @display(description="document")
-    def document_text(self, item: OcpiObject) -> SafeString:
-        """Show the document as it is served, indented."""
-        return html.document(item.document)
-
-    @display(description="left out")
-    def unknown_text(self, item: OcpiObject) -> SafeString | str:
-        """Show what the CPO sent and NDW does not get."""
-        return html.document(item.unknown) if item.unknown else "Nothing: all properties are OCPI's."
-
-
-class VisibleFilter(ChoiceFilter):
-    """By whether NDW sees a Location."""
-
-    title, parameter_name = "NDW", "visible"
-    choices_by_word = {
-        "shown": ("Shown", Q(is_shown=True)),
-        "hidden": ("Not shown", Q(is_shown=False)),
-        "withheld": ("Withheld: gaps", Q(is_shown=False, publish=True)),
-        "unpublished": ("Not published", Q(is_shown=False, publish=False)),
-    }
-
-
-class GapFilter(ChoiceFilter):
-    """By a demand of DOT-NL that is not met."""
-
-    title, parameter_name = "gap", "gap"
-    choices_by_word = {
-        demand.field: (demand.field, Q(gaps__contains=[f"N-{demand.field}"]))
-        for demands in DOT_NL_2026.demands.values()
-        for demand in demands
-    }
-
-
-@admin.register(Location)
-class LocationAdmin(ObjectAdmin):
-    """Locations as they are stored and served."""
-
-    list_display = ["ocpi_id", "tenant", "place", "visible", "gap_list", "evse_total", "updated", "received"]
-    list_filter = [VisibleFilter, GapFilter, TENANT]
-    fieldsets = [
-        (None, {"fields": ["ocpi_id", "tenant", "place", "visible", "updated", "received", "first_received"]}),
-        ("Findings", {"fields": ["finding_list"]}),
-        ("Delivery", {"fields": ["delivery_list"]}),
-        ("EVSEs", {"fields": ["evse_list"]}),
-        ("As it is served", {"fields": ["document_text", "unknown_text"]}),
-    ]
-
-    @display(description="place")
-    def place(self, location: Location) -> str:
-        """Show name and address."""
-        document = location.document
-        parts = (document.get(name) for name in ("name", "address", "city"))
-        return ", ".join(dict.fromkeys(part for part in parts if part))
-
-    @display(description="NDW", ordering="is_shown")
-    def visible(self, location: Location) -> SafeString:
-        """Show whether NDW sees it."""
-        word = "shown" if location.is_shown else "withheld" if location.publish else "not published"
-        return html.badge(word, VISIBLE_COLOURS)
-
-    @display(description="gaps")
-    def gap_list(self, location: Location) -> str:
-        """Show which demands of DOT-NL it does not meet."""
-        return ", ".join(gap.removeprefix("N-") for gap in location.gaps) or html.NOTHING
-
-    @display(description="EVSEs", ordering="evse_count")
-    def evse_total(self, location: Location) -> int:
-        """Show how many EVSEs it has, REMOVED ones too."""
-        return location.evse_count
-
-    @display(description="")  # the heading says it
-    def evse_list(self, location: Location) -> SafeString | str:
-        """Show the EVSEs with their connectors."""
-        return tables.evses(location.document)
-
-
-class DeletedFilter(ChoiceFilter):
-    """By whether a Tariff is a tombstone."""
-
-    title, parameter_name = "state", "state"
-    choices_by_word = {
-        "in force": ("In force", Q(deleted_at=None)),
-        "deleted": ("Deleted", Q(deleted_at__isnull=False)),
-    }
-
-
-@admin.register(Tariff)
-class TariffAdmin(ObjectAdmin):
-    """Tariffs as they are stored and served; deleted ones stay as tombstones."""
-
-    list_display = ["ocpi_id", "tenant", "state", "type", "currency", "updated", "received"]
-    list_filter = [DeletedFilter, TENANT]
-    fieldsets = [
-        (None, {"fields": ["ocpi_id", "tenant", "state", "type", "updated", "received", "first_received", "deleted"]}),
-        ("Findings", {"fields": ["finding_list"]}),
-        ("Delivery", {"fields": ["delivery_list"]}),
-        ("Prices", {"fields": ["price_list"]}),
-        ("As it is served", {"fields": ["document_text", "unknown_text"]}),
-    ]
-    deleted = html.moment("deleted_at", "deleted")
-
-    @display(description="state", ordering="deleted_at")
-    def state(self, tariff: Tariff) -> SafeString:
-        """Show whether the CPO has deleted it."""
-        return html.badge("deleted" if tariff.deleted_at else "in force", {"in force": "success", "deleted": "info"})
-
-    @display(description="type")
-    def type(self, tariff: Tariff) -> str:
-        """Show what it is for."""
-        return tariff.document.get("type", html.NOTHING)
-
-    @display(description="currency")
-    def currency(self, tariff: Tariff) -> str:
-        """Show its currency."""
-        return tariff.document["currency"]
-
-    @display(description="")  # the heading says it
-    def price_list(self, tariff: Tariff) -> SafeString | str:
-        """Show its elements."""
-        return tables.prices(tariff.document)
-
-
-# --- Deliveries --------------------------------------------------------------------------------------------------------
 
 
 class StateFilter(ChoiceFilter):
@@ -282,11 +88,11 @@ class PushAdmin(ReadOnlyAdmin):
             for kind in ("location", "tariff")
             for name in ("body", "findings", "unknown", "cpo_times")
         ]
-        return super().get_queryset(request).with_shown_state().defer(*unread)  # type: ignore[attr-defined]
+        return super().get_queryset(request).with_shown_state().defer(*unread)
 
     def has_push_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Let in who may change a Push."""
-        return request.user.has_perm("ocpi.change_push")  # type: ignore[union-attr]
+        return request.user.has_perm("ocpi.change_push")
 
     @display(description="object", ordering="pk")
     def target_id(self, push: Push) -> str:
@@ -325,15 +131,16 @@ class PushAdmin(ReadOnlyAdmin):
             return "none: nothing to send"
         return f"the status of EVSE {push.evse_uid}" if push.evse_uid and not push.whole else "the whole object"
 
-    @display(description="")  # the heading says it
+    @html.field("")  # the heading says it
     def attempt_list(self, push: Push) -> SafeString | str:
         """Show the last requests."""
-        return tables.attempts(push.push_attempts.all()[:20])  # type: ignore[attr-defined]
+        return tables.attempts(push.push_attempts.all()[:20])
 
     @admin.action(description="Push now", permissions=["push"])
     def push_now(self, request: HttpRequest, queryset: QuerySet) -> None:
         """Send the present state again, whatever became of it before."""
-        LogEntry.objects.log_actions(request.user.pk, queryset[:LOGGED], CHANGE, "Push now.")
+        user: Any = request.user
+        LogEntry.objects.log_actions(user.pk, queryset[:LOGGED], CHANGE, "Push now.")
         count = queue.send_again(Push.objects.filter(pk__in=queryset.order_by().values("pk")))
         doorbell.ring()
         self.message_user(request, f"{count} will be sent now.", messages.SUCCESS)
@@ -380,11 +187,11 @@ class PushAttemptAdmin(ReadOnlyAdmin):
     ordering = ["-started_at", "-pk"]
     fieldsets = [
         (None, {"fields": ["started", "took", "tenant", "push", "outcome_badge"]}),
-        ("Request", {"fields": ["method", "url", "version", "changes", "changed", "request_id", "correlation_id"]}),
+        ("Request", {"fields": ["method", "address", "version", "changes", "changed", "request_id", "correlation_id"]}),
         ("Answer", {"fields": ["http", "ocpi", "answer_text"]}),
     ]
     readonly_fields = [
-        "tenant", "push", "method", "url", "version", "changes", "request_id", "correlation_id",
+        "tenant", "push", "method", "version", "changes", "request_id", "correlation_id",
     ]  # fmt: skip
     started = html.moment("started_at", "sent")
     changed = html.moment("changed_at", "change accepted")
@@ -396,6 +203,11 @@ class PushAttemptAdmin(ReadOnlyAdmin):
             base, _, path = attempt.url.rpartition(f"/{name}/")
             if base:
                 return " / ".join(unquote(part) for part in path.split("/")[2:])
+        return attempt.url
+
+    @display(description="URL")
+    def address(self, attempt: PushAttempt) -> str:
+        """Show the whole URL."""
         return attempt.url
 
     @display(description="outcome", ordering="outcome")
@@ -423,7 +235,7 @@ class PushAttemptAdmin(ReadOnlyAdmin):
         """Show what NDW said."""
         return tables.words(attempt.answer) or html.NOTHING
 
-    @display(description="answer")
+    @html.field("answer")
     def answer_text(self, attempt: PushAttempt) -> SafeString | str:
         """Show the answer in full."""
         return tables.answer(attempt.answer)
