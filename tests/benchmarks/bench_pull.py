@@ -14,8 +14,6 @@ from tests import factories
 from tests.benchmarks import stage
 from tests.benchmarks.stage import Row
 
-PORT = 18_790
-
 
 def run(locations: int = 10_000, rounds: int = 30) -> list[Row]:
     """Return the rows of the table for one tenant of that size."""
@@ -24,7 +22,7 @@ def run(locations: int = 10_000, rounds: int = 30) -> list[Row]:
     token = factories.make_token(tenant, Token.Purpose.PULL)
     limit = min(MAX_LIMIT, max(1, locations // 10))
     path = f"/ocpi/sender/NL/PUL/2.2.1/locations?limit={limit}"
-    with stage.web(PORT) as address:
+    with stage.web() as address:
         client = http.client.HTTPConnection(address.removeprefix("http://"))
         by_link = _links(client, path, token)
         by_offset = f"{path}&offset={locations // 2}"

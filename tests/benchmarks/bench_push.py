@@ -13,27 +13,18 @@ from tests import factories
 from tests.benchmarks import stage
 from tests.benchmarks.stage import Row
 
-PORT = 18_794
-BASE = f"http://127.0.0.1:{PORT}"
-NDW = SimpleNamespace(
-    push_url=f"{BASE}/dotnl/ocpi/2.2.1",
-    token_url=f"{BASE}/auth/realms/ndw/protocol/openid-connect/token",
-    client_id="gateway",
-    client_secret="simulator-secret",
-)
-
 
 def run(count: int = 3_000, latency_ms: int = 30, rounds: int = 3) -> list[Row]:
     """Return the row of the table: `count` pushes a round."""
     tenant = factories.make_tenant("PSH")
-    with stage.simulator(PORT, latency_ms):
-        connection = factories.make_connection(tenant, NDW)
+    with stage.simulator(latency_ms) as ndw:
+        connection = factories.make_connection(tenant, ndw)
         documents = stage.seed_locations(tenant, count)
         ids = list(tenant.locations.values_list("pk", flat=True))
         Push.objects.bulk_create(
             [Push(tenant=tenant, connection=connection, location_id=pk, priority=Push.Priority.LOCATION) for pk in ids]
         )
-        bare = _Bare(documents)
+        bare = _Bare(documents, ndw)
         ours, theirs = stage.alternated(lambda: _drain(connection, count), lambda: bare.rate(count), rounds)
     return [Row(f"push, {push.THREADS} threads, {latency_ms} ms", ours, theirs, "/s", "bare requests loop", ">= 0.90")]
 
@@ -47,11 +38,11 @@ def _drain(connection: Connection, count: int) -> float:
 
 
 class _Bare:
-    def __init__(self, documents: list[dict]) -> None:
-        form = {"grant_type": "client_credentials", "client_id": NDW.client_id, "client_secret": NDW.client_secret}
-        token = requests.post(NDW.token_url, data=form, timeout=5).json()["access_token"]
+    def __init__(self, documents: list[dict], ndw: SimpleNamespace) -> None:
+        form = {"grant_type": "client_credentials", "client_id": ndw.client_id, "client_secret": ndw.client_secret}
+        token = requests.post(ndw.token_url, data=form, timeout=5).json()["access_token"]
         self.headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
-        self.documents, self.local = documents, threading.local()
+        self.documents, self.push_url, self.local = documents, ndw.push_url, threading.local()
 
     def rate(self, count: int) -> float:
         return stage.rate(self._put, push.THREADS, count)
@@ -62,6 +53,6 @@ class _Bare:
             session = self.local.session = requests.Session()
             session.trust_env = False
         document = self.documents[job % len(self.documents)]
-        url = f"{NDW.push_url}/locations/NL/PSH/{document['id']}"
+        url = f"{self.push_url}/locations/NL/PSH/{document['id']}"
         answer = session.put(url, json=document, headers=self.headers, timeout=10)
         assert answer.json()["status_code"] == 1000, answer.text

@@ -15,7 +15,6 @@ from tests import factories
 from tests.benchmarks import stage
 from tests.benchmarks.stage import Row
 
-PORT = 18_792
 UPSERT = """
 WITH written AS (
     INSERT INTO bench_location (id, body) VALUES (%s, %s)
@@ -32,7 +31,7 @@ def run(locations: int = 500, count: int = 2_000, clients: int = 8, rounds: int 
     factories.connect_to_nowhere(tenant)
     documents = stage.seed_locations(tenant, locations)
     token = factories.make_token(tenant)
-    with stage.web(PORT) as address:
+    with stage.web() as address:
         bench = _Bench(tenant, documents, token, address.removeprefix("http://"))
         put = stage.alternated(
             lambda: stage.rate(bench.put, clients, count), lambda: stage.rate(bench.upsert, clients, count), rounds

@@ -1,7 +1,9 @@
 """What benchmarks share: seeded data, a running web server, clients in threads, medians."""
 
 import datetime as dt
+import json
 import os
+import socket
 import statistics
 import sys
 import threading
@@ -11,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from types import SimpleNamespace
 
 import orjson
 from django.conf import settings
@@ -59,9 +62,17 @@ def seed_locations(tenant: Tenant, count: int) -> list[dict]:
     return [orjson.loads(row.body) for row in rows]
 
 
+def free_port() -> int:
+    """Return a port of this machine that nobody has."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
 @contextmanager
-def web(port: int) -> Iterator[str]:
+def web() -> Iterator[str]:
     """Run the production web server on the current database; yield its address."""
+    port = free_port()
     with TemporaryDirectory() as logs:
         children = processes(port, Path(logs), database_environment())
         child = next(child for child in children if child.name == "web")
@@ -71,15 +82,15 @@ def web(port: int) -> Iterator[str]:
 
 
 @contextmanager
-def simulator(port: int, latency_ms: int) -> Iterator[None]:
-    """Run NDW as a process of its own that takes `latency_ms` for each answer."""
+def simulator(latency_ms: int) -> Iterator[SimpleNamespace]:
+    """Run NDW as a process of its own that takes `latency_ms` for each answer; yield what it says of itself."""
     with TemporaryDirectory() as logs:
         command = [
             sys.executable,
             "-m",
             "tests.ndw_simulator",
             "--port",
-            str(port),
+            "0",
             "--latency-ms",
             str(latency_ms),
             "--quiet",
@@ -87,7 +98,7 @@ def simulator(port: int, latency_ms: int) -> Iterator[None]:
         child = Child("simulator", command, log=Path(logs) / "simulator.log", environment=dict(os.environ))
         with Supervisor([child]):
             wait_for(lambda: child.last_lines(1))
-            yield
+            yield SimpleNamespace(**json.loads(child.last_lines(1)[0]))
 
 
 def database_environment() -> dict[str, str]:

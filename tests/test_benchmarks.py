@@ -1,0 +1,21 @@
+"""Every benchmark runs, at a size that only shows that it still does."""
+
+import pytest
+
+from tests.benchmarks import bench_pull, bench_push, bench_upload
+
+
+@pytest.mark.parametrize(
+    ("run", "sizes", "rows"),
+    [
+        (bench_pull.run, {"locations": 20, "rounds": 1}, 3),
+        (bench_upload.run, {"locations": 2, "count": 4, "clients": 2, "rounds": 1}, 2),
+        (bench_push.run, {"count": 3, "latency_ms": 0, "rounds": 1}, 1),
+    ],
+    ids=["pull", "upload", "push"],
+)
+def test_benchmark_runs(transactional_db, run, sizes, rows):
+    table = run(**sizes)
+
+    assert len(table) == rows
+    assert all(row.ours > 0 and row.yardstick > 0 for row in table)
