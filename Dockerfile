@@ -18,4 +18,4 @@ RUN python manage.py collectstatic --noinput && useradd --system --uid 10001 gat
 USER gateway
 EXPOSE 8000
 CMD ["granian", "--interface", "wsgi", "--host", "0.0.0.0", "--port", "8000", "--workers", "2", "--blocking-threads", "8", \
-     "--respawn-failed-workers", "gateway.wsgi:application"]
+     "--respawn-failed-workers", "--workers-kill-timeout", "15", "gateway.wsgi:application"]

@@ -180,7 +180,7 @@ def processes(port: int, logs: Path, environment: Mapping[str, str]) -> list[Chi
     worker = "celery -A gateway worker --pool=prefork --without-gossip --without-mingle -O fair"
     modules = {
         "simulator": f"tests.ndw_simulator --port {port + 1}",
-        "web": f"{web} --respawn-failed-workers gateway.wsgi:application",
+        "web": f"{web} --respawn-failed-workers --workers-kill-timeout 15 gateway.wsgi:application",
         "worker": f"{worker} -Q push --concurrency 2 -n push@%h",
         "beat": "celery -A gateway beat",
     }

@@ -7,18 +7,17 @@ Source: OCPI 2.2.1 mod_locations and mod_tariffs, Receiver interface; design §3
 
 import datetime as dt
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
 import orjson
-from django.db import transaction
 from psycopg.types.json import Jsonb
 
-from ocpi import documents, doorbell, rules
-from ocpi.envelope import correlation_id, timestamp
+from ocpi import documents, rows, rules
+from ocpi.envelope import timestamp
 from ocpi.errors import Refused, Stale, UnknownObject
 from ocpi.models import Push
+from ocpi.rows import Change, Row
 from ocpi.rules import Finding
-from tenants import sql
 from tenants.models import Tenant
 
 LARGEST_LOCATION = 1_048_576  # bytes, as much as one PUT may carry; EVSE by EVSE it could grow without end
@@ -33,18 +32,6 @@ class Outcome:
     findings: list[Finding] = field(default_factory=list)
 
 
-class _Row(NamedTuple):
-    """A locked row of either table; what only the other has is None or False."""
-
-    id: int
-    body: bytes
-    cpo_times: dict | None
-    unknown: dict | None
-    is_shown: bool
-    gaps: list[str]
-    deleted: bool
-
-
 # --- Locations ---------------------------------------------------------------------------------------------------------
 
 
@@ -54,11 +41,11 @@ def put_location(tenant: Tenant, document: object) -> Outcome:
     _refuse_errors(verdict)
     while True:
         with tenant.transaction():
-            row = _lock("location", tenant, verdict.document["id"])
+            row = rows.lock("location", tenant, verdict.document["id"])
             if row is not None:
                 return _replace_location(tenant, row, verdict, verdict.document["last_updated"])
-            change = _Change() if _is_shown(verdict) else None
-            if _write("location", tenant, None, _location_columns(tenant, None, verdict, None), change):
+            change = Change() if _is_shown(verdict) else None
+            if rows.write("location", tenant, None, _location_columns(tenant, None, verdict, None), change):
                 return Outcome(created=True, findings=verdict.findings)
         # Another upload created it between the two statements: now there is a row to lock.
 
@@ -66,7 +53,7 @@ def put_location(tenant: Tenant, document: object) -> Outcome:
 def patch_location(tenant: Tenant, location_id: str, patch: object) -> Outcome:
     """Change the named fields of a Location. Raises Refused, Stale, UnknownObject."""
     with tenant.transaction():
-        row = _lock("location", tenant, location_id) or _unknown("Location")
+        row = rows.lock("location", tenant, location_id) or _unknown("Location")
         verdict, own = _patched("location", row, "", orjson.loads(row.body), patch)
         return _replace_location(tenant, row, verdict, own)
 
@@ -76,14 +63,14 @@ def put_evse(tenant: Tenant, location_id: str, document: object) -> Outcome:
     verdict = rules.check("evse", document)
     _refuse_errors(verdict)
     with tenant.transaction():
-        row = _lock("location", tenant, location_id) or _unknown("Location")
+        row = rows.lock("location", tenant, location_id) or _unknown("Location")
         return _put_child(tenant, row, orjson.loads(row.body), verdict, verdict.document["last_updated"])
 
 
 def patch_evse(tenant: Tenant, location_id: str, evse_uid: str, patch: object) -> Outcome:
     """Change the named fields of one EVSE. Raises Refused, Stale, UnknownObject."""
     with tenant.transaction():
-        row = _lock("location", tenant, location_id) or _unknown("Location")
+        row = rows.lock("location", tenant, location_id) or _unknown("Location")
         location = orjson.loads(row.body)
         index, evse = _evse_of(location, evse_uid)
         verdict, own = _patched("evse", row, f"/evses/{index}", evse, patch)
@@ -95,14 +82,14 @@ def put_connector(tenant: Tenant, location_id: str, evse_uid: str, document: obj
     verdict = rules.check("connector", document)
     _refuse_errors(verdict)
     with tenant.transaction():
-        row = _lock("location", tenant, location_id) or _unknown("Location")
+        row = rows.lock("location", tenant, location_id) or _unknown("Location")
         return _put_grandchild(tenant, row, evse_uid, verdict)
 
 
 def patch_connector(tenant: Tenant, location_id: str, evse_uid: str, connector_id: str, patch: object) -> Outcome:
     """Change the named fields of one Connector. Raises Refused, Stale, UnknownObject."""
     with tenant.transaction():
-        row = _lock("location", tenant, location_id) or _unknown("Location")
+        row = rows.lock("location", tenant, location_id) or _unknown("Location")
         index, evse = _evse_of(orjson.loads(row.body), evse_uid)
         place, connector = documents.connector_at(evse, connector_id)
         at = f"/evses/{index}/connectors/{place}"
@@ -110,7 +97,7 @@ def patch_connector(tenant: Tenant, location_id: str, evse_uid: str, connector_i
         return _put_grandchild(tenant, row, evse_uid, verdict)
 
 
-def _patched(kind: rules.Kind, row: _Row, at: str, stored: dict, patch: object) -> tuple[rules.Verdict, str]:
+def _patched(kind: rules.Kind, row: Row, at: str, stored: dict, patch: object) -> tuple[rules.Verdict, str]:
     """Return the verdict on the stored object (`at` in the Location) with the patch applied, and the patch's last_updated."""
     verdict = rules.check_patch(kind, stored, patch)
     _refuse_errors(verdict)
@@ -119,7 +106,7 @@ def _patched(kind: rules.Kind, row: _Row, at: str, stored: dict, patch: object) 
     return verdict, rules.canonical_time(patch["last_updated"]) or ""  # type: ignore[index]
 
 
-def _replace_location(tenant: Tenant, row: _Row, verdict: rules.Verdict, own: str) -> Outcome:
+def _replace_location(tenant: Tenant, row: Row, verdict: rules.Verdict, own: str) -> Outcome:
     old, document = orjson.loads(row.body), verdict.document
     merge = _merge(row)
     if documents.order(own) < documents.order(merge.sent_before("", old)):
@@ -133,7 +120,7 @@ def _replace_location(tenant: Tenant, row: _Row, verdict: rules.Verdict, own: st
     return outcome
 
 
-def _put_child(tenant: Tenant, row: _Row, location: dict, verdict: rules.Verdict, own: str) -> Outcome:
+def _put_child(tenant: Tenant, row: Row, location: dict, verdict: rules.Verdict, own: str) -> Outcome:
     evse = verdict.document
     index, old = documents.evse_at(location, evse["uid"])
     merge = _merge(row)
@@ -148,7 +135,7 @@ def _put_child(tenant: Tenant, row: _Row, location: dict, verdict: rules.Verdict
     return outcome
 
 
-def _put_grandchild(tenant: Tenant, row: _Row, evse_uid: str, verdict: rules.Verdict) -> Outcome:
+def _put_grandchild(tenant: Tenant, row: Row, evse_uid: str, verdict: rules.Verdict) -> Outcome:
     location = orjson.loads(row.body)
     evse_index, evse = _evse_of(location, evse_uid)
     connector, merge = verdict.document, _merge(row)
@@ -168,7 +155,7 @@ def _put_grandchild(tenant: Tenant, row: _Row, evse_uid: str, verdict: rules.Ver
     return outcome
 
 
-def _unknown_properties(row: _Row, at: str, verdict: rules.Verdict) -> dict[str, Any]:
+def _unknown_properties(row: Row, at: str, verdict: rules.Verdict) -> dict[str, Any]:
     """Return what is kept apart of the Location: the object `at` this place was replaced, and its own with it."""
     others = {path: value for path, value in (row.unknown or {}).items() if not path.startswith(f"{at}/")}
     return others | {at + path: value for path, value in verdict.unknown.items()}
@@ -186,7 +173,7 @@ def _told(at: str, verdict: rules.Verdict, checked: rules.Verdict, merge: docume
 
 
 def _store_location(
-    tenant: Tenant, row: _Row, old: dict, verdict: rules.Verdict, merge: documents.Merge, unknown: dict | None
+    tenant: Tenant, row: Row, old: dict, verdict: rules.Verdict, merge: documents.Merge, unknown: dict | None
 ) -> Outcome:
     """Write what a merge came to, unless nothing changed. Raises Refused when it would unpublish a shown Location."""
     _refuse_errors(verdict)
@@ -202,14 +189,14 @@ def _store_location(
     changed = documents.content(row.body) != documents.content(verdict.body)
     change = None
     if shows_or_hides:
-        change = _Change()
+        change = Change()
     elif changed and concerns_ndw:
-        change = _Change(evse_uid=documents.status_only(old, verdict.document))
-    _write("location", tenant, row.id, _location_columns(tenant, row, verdict, merge.sent or None, unknown), change)
+        change = Change(evse_uid=documents.status_only(old, verdict.document))
+    rows.write("location", tenant, row.id, _location_columns(tenant, row, verdict, merge.sent or None, unknown), change)
     return Outcome(changed=changed)
 
 
-def _is_owed(tenant: Tenant, row: _Row) -> bool:
+def _is_owed(tenant: Tenant, row: Row) -> bool:
     """Return True while NDW has not accepted that a Location it had is hidden: until then it must be fit to be sent."""
     pushes = Push.objects.filter(tenant=tenant, location=row.id, connection__is_retired=False)
     return pushes.exclude(state=Push.State.DELIVERED).exists()
@@ -221,7 +208,7 @@ def _is_shown(verdict: rules.Verdict, was_shown: bool = False) -> bool:
 
 
 def _location_columns(
-    tenant: Tenant, row: _Row | None, verdict: rules.Verdict, sent: dict | None, unknown: dict | None = None
+    tenant: Tenant, row: Row | None, verdict: rules.Verdict, sent: dict | None, unknown: dict | None = None
 ) -> dict[str, Any]:
     document = verdict.document
     evses = document.get("evses") or []
@@ -253,15 +240,15 @@ def put_tariff(tenant: Tenant, document: object) -> Outcome:
     _refuse_errors(verdict)
     while True:
         with tenant.transaction():
-            row = _lock("tariff", tenant, verdict.document["id"])
+            row = rows.lock("tariff", tenant, verdict.document["id"])
             if row is not None:
                 return _replace_tariff(tenant, row, verdict)
             columns = _columns(verdict, None, verdict.unknown) | {"deleted_at": None}
-            if _write("tariff", tenant, None, columns, _Change(priority=Push.Priority.TARIFF)):
+            if rows.write("tariff", tenant, None, columns, Change(priority=Push.Priority.TARIFF)):
                 return Outcome(created=True, findings=verdict.findings)
 
 
-def _replace_tariff(tenant: Tenant, row: _Row, verdict: rules.Verdict) -> Outcome:
+def _replace_tariff(tenant: Tenant, row: Row, verdict: rules.Verdict) -> Outcome:
     old = orjson.loads(row.body)
     was, now = documents.order(old["last_updated"]), documents.order(verdict.document["last_updated"])
     if now < was or (row.deleted and now == was):
@@ -273,15 +260,15 @@ def _replace_tariff(tenant: Tenant, row: _Row, verdict: rules.Verdict) -> Outcom
     if row.body == verdict.body and not row.deleted:
         return Outcome(changed=False, findings=verdict.findings)
     changed = row.deleted or documents.content(row.body) != documents.content(verdict.body)
-    change = _Change(priority=Push.Priority.TARIFF) if changed else None
-    _write("tariff", tenant, row.id, _columns(verdict, None, verdict.unknown) | {"deleted_at": None}, change)
+    change = Change(priority=Push.Priority.TARIFF) if changed else None
+    rows.write("tariff", tenant, row.id, _columns(verdict, None, verdict.unknown) | {"deleted_at": None}, change)
     return Outcome(created=row.deleted, changed=changed, findings=verdict.findings)
 
 
 def delete_tariff(tenant: Tenant, tariff_id: str) -> Outcome:
     """Turn a Tariff into a tombstone and delete it at NDW. Raises UnknownObject; Refused while a connector names it (T-22)."""
     with tenant.transaction():
-        row = _lock("tariff", tenant, tariff_id) or _unknown("Tariff")
+        row = rows.lock("tariff", tenant, tariff_id) or _unknown("Tariff")
         if row.deleted:
             _unknown("Tariff")
         naming = tenant.locations.filter(tariff_ids__contains=[tariff_id.lower()])
@@ -292,13 +279,8 @@ def delete_tariff(tenant: Tenant, tariff_id: str) -> Outcome:
             raise Refused.because(
                 [Finding("", "T-22", "error", f"connectors still name this Tariff; Locations: {locations}", hint)]
             )
-        _write(
-            "tariff",
-            tenant,
-            row.id,
-            {"deleted_at": _now(), "received_at": _now()},
-            _Change(priority=Push.Priority.TARIFF_DELETE),
-        )
+        deleted = {"deleted_at": _now(), "received_at": _now()}
+        rows.write("tariff", tenant, row.id, deleted, Change(priority=Push.Priority.TARIFF_DELETE))
     return Outcome()
 
 
@@ -318,37 +300,8 @@ def _now() -> dt.datetime:
     return dt.datetime.now(dt.UTC)
 
 
-def _merge(row: _Row) -> documents.Merge:
+def _merge(row: Row) -> documents.Merge:
     return documents.Merge(row.cpo_times or {}, timestamp())
-
-
-@dataclass
-class _Change:
-    """What an upload means for NDW."""
-
-    priority: int = Push.Priority.LOCATION
-    evse_uid: str | None = None  # the one EVSE whose status is all that changed
-
-    def __post_init__(self) -> None:
-        if self.evse_uid:
-            self.priority = Push.Priority.STATUS
-
-
-_LOCK = {
-    "location": (
-        "SELECT id, body, cpo_times, unknown, is_shown, gaps, false FROM ocpi_location"
-        " WHERE tenant_id = %s AND lower(ocpi_id) = lower(%s) FOR NO KEY UPDATE"
-    ),
-    "tariff": (
-        "SELECT id, body, cpo_times, unknown, deleted_at IS NULL, NULL, deleted_at IS NOT NULL FROM ocpi_tariff"
-        " WHERE tenant_id = %s AND lower(ocpi_id) = lower(%s) FOR NO KEY UPDATE"
-    ),
-}
-
-
-def _lock(kind: str, tenant: Tenant, ocpi_id: str) -> _Row | None:
-    found = sql.run(_LOCK[kind], [tenant.pk, ocpi_id]).fetchone()
-    return _Row(*found) if found else None
 
 
 def _columns(verdict: rules.Verdict, sent: dict | None, unknown: dict | None) -> dict[str, Any]:
@@ -361,68 +314,3 @@ def _columns(verdict: rules.Verdict, sent: dict | None, unknown: dict | None) ->
         "findings": Jsonb([finding.as_dict() for finding in verdict.findings]),
         "received_at": _now(),
     }
-
-
-def push_rows(kind: str) -> str:
-    """Return the SQL that marks written objects as changed for every Connection of their tenant.
-
-    Expects a CTE `written(id, tenant_id)` and the parameters evse_uid, priority, correlation_id, has_clock. A row in
-    flight (it has a lease token) starts the next count at `next_changed_at`; a rejected one starts anew. Those of a
-    retired Connection go on gathering, in case it comes back. The order is that of every lock on Push rows (ocpi.queue).
-    """
-    return f"""
-    INSERT INTO ocpi_push AS push (tenant_id, connection_id, {kind}_id, state, priority, whole, version, changes, changed_at,
-                                   due_at, attempts, correlation_id, last_answer, accepted_tariff_ids)
-    SELECT written.tenant_id, c.id, written.id, 'dirty', %(priority)s, true, 1, 1,
-           CASE WHEN %(has_clock)s THEN clock_timestamp() END, clock_timestamp(), 0, %(correlation_id)s, '', ARRAY[]::text[]
-    FROM written JOIN tenants_connection c ON c.tenant_id = written.tenant_id
-    ORDER BY c.id, written.id
-    ON CONFLICT (tenant_id, connection_id, {kind}_id) DO UPDATE SET
-        state = 'dirty',
-        priority = CASE WHEN push.state = 'dirty' AND excluded.priority < 4 THEN least(push.priority, excluded.priority)
-                        ELSE excluded.priority END,
-        whole = push.whole OR %(evse_uid)s::text IS NULL OR coalesce(push.evse_uid <> %(evse_uid)s, false),
-        evse_uid = CASE WHEN NOT push.whole AND (push.evse_uid IS NULL OR push.evse_uid = %(evse_uid)s)
-                        THEN %(evse_uid)s::text END,
-        version = push.version + 1,
-        changes = push.changes + 1,
-        changed_at = CASE WHEN push.state = 'dirty' THEN coalesce(push.changed_at, excluded.changed_at)
-                          ELSE excluded.changed_at END,
-        next_changed_at = CASE WHEN push.lease_token IS NOT NULL
-                               THEN coalesce(push.next_changed_at, excluded.changed_at) END,
-        due_at = excluded.due_at,
-        attempts = 0,
-        correlation_id = excluded.correlation_id
-    """
-
-
-def _write(kind: str, tenant: Tenant, row_id: int | None, columns: dict[str, Any], change: _Change | None) -> bool:
-    """Insert or update one object and mark its Push rows; False when another upload inserted it first."""
-    parameters = columns | {"tenant_id": tenant.pk, "row_id": row_id, "created_at": columns["received_at"]}
-    written = (_insert if row_id is None else _update)(kind, tuple(columns))
-    if change:
-        written = f"WITH written AS ({written}), pushed AS ({push_rows(kind)}) SELECT id FROM written"
-        parameters |= {
-            "evse_uid": change.evse_uid,
-            "priority": int(change.priority),
-            "correlation_id": correlation_id.get(),
-            "has_clock": True,
-        }
-    done = sql.run(written, parameters).fetchone() is not None
-    if change and done:
-        transaction.on_commit(doorbell.ring)
-    return done
-
-
-def _insert(kind: str, names: tuple[str, ...]) -> str:
-    names = ("tenant_id", "created_at", *names)
-    values = ", ".join(f"%({name})s" for name in names)
-    return (
-        f"INSERT INTO ocpi_{kind} ({', '.join(names)}) VALUES ({values})"
-        " ON CONFLICT (tenant_id, lower(ocpi_id)) DO NOTHING RETURNING id, tenant_id"
-    )
-
-
-def _update(kind: str, names: tuple[str, ...]) -> str:
-    assignments = ", ".join(f"{name} = %({name})s" for name in names)
-    return f"UPDATE ocpi_{kind} SET {assignments} WHERE id = %(row_id)s RETURNING id, tenant_id"

@@ -38,6 +38,7 @@ ORDER = [
     ["ocpi.tokens", "ocpi.queue", "ocpi.documents", "ocpi.doorbell"],
     ["ocpi.push", "ocpi.backlog"],
     ["ocpi.tasks"],
+    ["ocpi.rows"],
     ["ocpi.store"],
     ["ocpi.views"],
     ["ocpi.receive", "ocpi.serve", "ocpi.admin.lists", "ocpi.admin.tables"],

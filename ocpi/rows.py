@@ -1,0 +1,122 @@
+"""The SQL under `store`: lock one object's row, write it and mark its Push rows in one statement.
+
+Only `ocpi.store` calls this.  Source: design §3, §4; performance, points 1 and 7.
+"""
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from django.db import transaction
+
+from ocpi import doorbell
+from ocpi.envelope import correlation_id
+from ocpi.models import Push
+from tenants import sql
+from tenants.models import Tenant
+
+
+class Row(NamedTuple):
+    """A locked row of either table; what only the other has is None or False."""
+
+    id: int
+    body: bytes
+    cpo_times: dict | None
+    unknown: dict | None
+    is_shown: bool
+    gaps: list[str]
+    deleted: bool
+
+
+@dataclass
+class Change:
+    """What an upload means for NDW."""
+
+    priority: int = Push.Priority.LOCATION
+    evse_uid: str | None = None  # the one EVSE whose status is all that changed
+
+    def __post_init__(self) -> None:
+        if self.evse_uid:
+            self.priority = Push.Priority.STATUS
+
+
+_LOCK = {
+    "location": (
+        "SELECT id, body, cpo_times, unknown, is_shown, gaps, false FROM ocpi_location"
+        " WHERE tenant_id = %s AND lower(ocpi_id) = lower(%s) FOR NO KEY UPDATE"
+    ),
+    "tariff": (
+        "SELECT id, body, cpo_times, unknown, deleted_at IS NULL, NULL, deleted_at IS NOT NULL FROM ocpi_tariff"
+        " WHERE tenant_id = %s AND lower(ocpi_id) = lower(%s) FOR NO KEY UPDATE"
+    ),
+}
+
+
+def lock(kind: str, tenant: Tenant, ocpi_id: str) -> Row | None:
+    """Lock the row of a tenant's object, whatever the case of its id, until the transaction ends; None if there is none."""
+    found = sql.run(_LOCK[kind], [tenant.pk, ocpi_id]).fetchone()
+    return Row(*found) if found else None
+
+
+def _push_rows(kind: str) -> str:
+    """Return the SQL that marks written objects as changed for every Connection of their tenant.
+
+    Expects a CTE `written(id, tenant_id)` and the parameters evse_uid, priority, correlation_id, has_clock. A row in
+    flight (it has a lease token) starts the next count at `next_changed_at`; a rejected one starts anew. Those of a
+    retired Connection go on gathering, in case it comes back. The order is that of every lock on Push rows (ocpi.queue).
+    """
+    return f"""
+    INSERT INTO ocpi_push AS push (tenant_id, connection_id, {kind}_id, state, priority, whole, version, changes, changed_at,
+                                   due_at, attempts, correlation_id, last_answer, accepted_tariff_ids)
+    SELECT written.tenant_id, c.id, written.id, 'dirty', %(priority)s, true, 1, 1,
+           CASE WHEN %(has_clock)s THEN clock_timestamp() END, clock_timestamp(), 0, %(correlation_id)s, '', ARRAY[]::text[]
+    FROM written JOIN tenants_connection c ON c.tenant_id = written.tenant_id
+    ORDER BY c.id, written.id
+    ON CONFLICT (tenant_id, connection_id, {kind}_id) DO UPDATE SET
+        state = 'dirty',
+        priority = CASE WHEN push.state = 'dirty' AND excluded.priority < 4 THEN least(push.priority, excluded.priority)
+                        ELSE excluded.priority END,
+        whole = push.whole OR %(evse_uid)s::text IS NULL OR coalesce(push.evse_uid <> %(evse_uid)s, false),
+        evse_uid = CASE WHEN NOT push.whole AND (push.evse_uid IS NULL OR push.evse_uid = %(evse_uid)s)
+                        THEN %(evse_uid)s::text END,
+        version = push.version + 1,
+        changes = push.changes + 1,
+        changed_at = CASE WHEN push.state = 'dirty' THEN coalesce(push.changed_at, excluded.changed_at)
+                          ELSE excluded.changed_at END,
+        next_changed_at = CASE WHEN push.lease_token IS NOT NULL
+                               THEN coalesce(push.next_changed_at, excluded.changed_at) END,
+        due_at = excluded.due_at,
+        attempts = 0,
+        correlation_id = excluded.correlation_id
+    """
+
+
+def write(kind: str, tenant: Tenant, row_id: int | None, columns: dict[str, Any], change: Change | None) -> bool:
+    """Insert or update one object and mark its Push rows; False when another upload inserted it first."""
+    parameters = columns | {"tenant_id": tenant.pk, "row_id": row_id, "created_at": columns["received_at"]}
+    written = (_insert if row_id is None else _update)(kind, tuple(columns))
+    if change:
+        written = f"WITH written AS ({written}), pushed AS ({_push_rows(kind)}) SELECT id FROM written"
+        parameters |= {
+            "evse_uid": change.evse_uid,
+            "priority": int(change.priority),
+            "correlation_id": correlation_id.get(),
+            "has_clock": True,
+        }
+    done = sql.run(written, parameters).fetchone() is not None
+    if change and done:
+        transaction.on_commit(doorbell.ring)
+    return done
+
+
+def _insert(kind: str, names: tuple[str, ...]) -> str:
+    names = ("tenant_id", "created_at", *names)
+    values = ", ".join(f"%({name})s" for name in names)
+    return (
+        f"INSERT INTO ocpi_{kind} ({', '.join(names)}) VALUES ({values})"
+        " ON CONFLICT (tenant_id, lower(ocpi_id)) DO NOTHING RETURNING id, tenant_id"
+    )
+
+
+def _update(kind: str, names: tuple[str, ...]) -> str:
+    assignments = ", ".join(f"{name} = %({name})s" for name in names)
+    return f"UPDATE ocpi_{kind} SET {assignments} WHERE id = %(row_id)s RETURNING id, tenant_id"
