@@ -13,7 +13,7 @@ help: ## list the targets
 $(STAMP): requirements.lock
 	@echo "Installing into $(VENV) (once) …"
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet --require-hashes -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	@touch $@
 
 install: $(STAMP) ## install the packages into .venv

@@ -34,7 +34,10 @@ from tests.pushing import (
 LOCATION = "/locations/NL/EXA/LOC-0001"
 EVSE_1, EVSE_2 = f"{LOCATION}/EVSE-1", f"{LOCATION}/EVSE-2"
 TARIFF = "/tariffs/NL/EXA/ADHOC-1"
-OTHERS_END = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND datname = current_database()"
+OTHERS_END = (
+    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+    " WHERE pid <> pg_backend_pid() AND datname = current_database()"
+)
 
 
 @pytest.fixture
