@@ -2,6 +2,7 @@
 
 import contextlib
 import datetime as dt
+import re
 import ssl
 import threading
 import time
@@ -46,7 +47,7 @@ class Peer:
 
     def talk(self, caller: socket) -> None:
         """Hear a caller and say the pieces."""
-        self.heard += caller.recv(65536)
+        self.heard += _whole_request(caller)
         for piece in self.pieces:
             caller.sendall(piece)
             time.sleep(self.pause_s)
@@ -58,6 +59,18 @@ class Peer:
                 caller.shutdown(SHUT_RDWR)
         self.listener.shutdown(SHUT_RDWR)
         self.listener.close()
+
+
+def _whole_request(caller: socket) -> bytes:
+    """Hear a request to its end: hanging up on unread bytes would reset the connection and take our answer along."""
+    heard = b""
+    while piece := caller.recv(65536):
+        heard += piece
+        head, end, body = heard.partition(b"\r\n\r\n")
+        length = re.search(rb"content-length: *([0-9]+)", head, re.IGNORECASE)
+        if end and len(body) >= (int(length[1]) if length else 0):
+            break
+    return heard
 
 
 @contextmanager
