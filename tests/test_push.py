@@ -338,10 +338,10 @@ def test_push_what_could_not_begin_in_time_is_given_back(cpo, connection, ndw):
 
     made = push.drain(0.05)
 
-    assert made == len(ndw.received) == push.THREADS
+    assert 0 < made == len(ndw.received) <= push.THREADS
     waiting = Push.objects.filter(state="dirty")
     assert {(one.lease_token, one.attempts, one.whole) for one in waiting} == {(None, 0, True)}
-    assert len(waiting) == 40 - push.THREADS
+    assert len(waiting) == 40 - made
 
 
 def test_push_database_that_goes_away_costs_a_request_but_no_change(transactional_db, cpo, delivered, ndw):
