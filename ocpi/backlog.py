@@ -30,8 +30,7 @@ def spread(target: Connection, batch: int = BATCH) -> int:
     """
     if target.spread_for != target.push_url:
         with target.tenant.transaction():
-            if target.spread_for:
-                _start_over(target)
+            _start_over(target)
             Connection.objects.filter(pk=target.pk).update(spread_for=target.push_url)
     made = sum(_spread_kind(target, kind, batch) for kind in _MISSING)
     settled = Connection.objects.filter(pk=target.pk, created_at__lt=Now() - SETTLED_AFTER)

@@ -16,7 +16,7 @@ from typing import Any
 
 from django.conf import settings
 from django.db import InterfaceError, OperationalError, connection, transaction
-from django.db.models import Case, F, Q, Subquery, When
+from django.db.models import Case, F, Subquery, When
 from django.db.models.functions import Greatest, Now
 
 from ocpi.models import Push, PushAttempt, PushQuerySet
@@ -221,6 +221,8 @@ def _spend(target: Connection, count: int, is_probe: bool) -> None:
 
 def release(claimed: list[Claimed]) -> None:
     """Give back rows that were not sent; they stay due, as whole objects."""
+    if not claimed:
+        return
     with connection.cursor() as cursor:
         cursor.executemany(
             "UPDATE ocpi_push SET lease_until = NULL, lease_token = NULL, attempts = greatest(attempts - 1, 0), whole = true,"
@@ -354,6 +356,12 @@ def _attempt(result: Result) -> PushAttempt:
     )
 
 
+_ALL_WELL = """
+    UPDATE tenants_connection SET failures = 0, probe_at = NULL, same_refusals = 0, refusal_kind = ''
+    WHERE id = %s AND (failures > 0 OR same_refusals > 0)
+"""
+
+
 def _note(target: Connection, results: list[Result]) -> None:
     """Let the Connection learn from its requests: pause, wait, open or close the circuit."""
     paused = [result for result in results if result.ruling.do is Do.PAUSE]
@@ -364,8 +372,8 @@ def _note(target: Connection, results: list[Result]) -> None:
     elif faults:
         _note_faults(target, faults, is_served=is_served)
     elif is_served:
-        remembers = Connection.objects.filter(Q(failures__gt=0) | Q(same_refusals__gt=0), pk=target.pk)
-        remembers.update(failures=0, probe_at=None, same_refusals=0, refusal_kind="")
+        with connection.cursor() as cursor:
+            cursor.execute(_ALL_WELL, [target.pk])
 
 
 def _note_faults(target: Connection, faults: list[Result], *, is_served: bool) -> None:

@@ -3,6 +3,7 @@
 import contextlib
 import datetime as dt
 from collections.abc import Iterator
+from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.core.validators import RegexValidator
@@ -336,6 +337,12 @@ class Connection(models.Model):
 
     def __str__(self) -> str:
         return f"{self.tenant} → {self.environment}"
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        """Note whom the first Push rows will speak of; a later push URL makes `ocpi.backlog` start over."""
+        if self._state.adding:
+            self.spread_for = self.push_url
+        super().save(*args, **kwargs)
 
     def clean(self) -> None:
         """Refuse an account of the other environment."""

@@ -34,7 +34,7 @@ def make_connection(tenant: Tenant, ndw: Any, environment: str = "staging") -> C
         client_id=ndw.client_id,
         client_secret=ndw.client_secret,
     )
-    Connection.objects.filter(pk=made.pk).update(needs_spreading=False, spread_for=ndw.push_url)
+    Connection.objects.filter(pk=made.pk).update(needs_spreading=False)
     return made
 
 
