@@ -347,7 +347,7 @@ def _attempt(result: Result) -> PushAttempt:
         http_status=result.http_status,
         ocpi_status=result.ocpi_status,
         answer=(result.answer or result.ruling.reason)[:2048],
-        outcome=result.ruling.do[:12],
+        outcome=result.ruling.do,
         version=claimed.version,
         changes=claimed.changes,
         changed_at=claimed.changed_at,

@@ -23,7 +23,7 @@ class Do(enum.StrEnum):
     REJECTED = "rejected"  # the content is refused: nothing more until it changes or an operator sends it again
     QUARANTINED = "quarantined"  # our request is refused as such: like rejected, but it counts against the Connection
     THROTTLED = "throttled"  # the whole Connection waits; not the object's fault
-    REAUTHENTICATE = "reauthenticate"  # a new access token, once
+    REAUTHENTICATE = "new token"  # NDW knows our access token no more: another one, once
     PAUSE = "pause"  # credentials, URL, certificate or party are wrong: an operator must look
 
 

@@ -816,15 +816,15 @@ def test_attempts_name_object_answer_and_outcome(boss, cpo):
     put_location(cpo)
     push = Push.objects.get()
     made = attempt(push)
-    attempt(push, outcome="reauthenticate"[:12], http_status=None, ocpi_status=None, answer="ConnectTimeout")
+    attempt(push, outcome="new token", http_status=None, ocpi_status=None, answer="ConnectTimeout")
 
     rows = text(boss.get(url(PushAttempt)))
     page = text(boss.get(url(PushAttempt, "change", made.pk)))
 
     assert "NL-EXA PUT LOC-1 / EVSE 1 rejected 200 2001 12 ms no such operator" in rows
-    assert "reauthenticate - - 12 ms ConnectTimeout" in rows
+    assert "new token - - 12 ms ConnectTimeout" in rows
     assert "&quot;status_message&quot;: &quot;no such operator&quot;" in page
-    assert boss.get(url(PushAttempt), {"outcome": "reauthenticate"}).context["cl"].queryset.count() == 1
+    assert boss.get(url(PushAttempt), {"outcome": "new token"}).context["cl"].queryset.count() == 1
 
 
 ODD = ["", "{", "[" * 3000, "null", '{"status_message": 1}', '{"status_code": 1000}', "\ufffd", "x" * 2048]

@@ -167,7 +167,7 @@ class OutcomeFilter(ChoiceFilter):
     """By what an answer meant."""
 
     title, parameter_name = "outcome", "outcome"
-    choices_by_word = {do.value: (do.value.capitalize(), Q(outcome=do.value[:12])) for do in Do}
+    choices_by_word = {do.value: (do.value.capitalize(), Q(outcome=do.value)) for do in Do}
 
 
 @admin.register(PushAttempt)
