@@ -374,7 +374,7 @@ def test_push_revoked_token_is_replaced_once_and_blames_nobody(cpo, delivered, n
 
     assert [(request.method, request.status) for request in ndw.received] == [("PATCH", 401), ("PATCH", 200)]
     assert len(ndw.token_calls) == 2
-    assert [attempt.outcome for attempt in PushAttempt.objects.order_by("pk")][1:] == ["reauthentica", "delivered"]
+    assert [attempt.outcome for attempt in PushAttempt.objects.order_by("pk")][1:] == ["new token", "delivered"]
     assert Connection.objects.get().is_paused is False
 
 
