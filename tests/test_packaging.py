@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import yaml
 from django.conf import settings
+from django.contrib.staticfiles import finders
 from django.core.management import get_commands, load_command_class
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -209,3 +210,8 @@ def test_image_removes_only_packages_that_are_locked():
 
     assert len(removed) >= 8
     assert set(removed) - {pin.split()[0] for pin in locked()} == set()
+
+
+@pytest.mark.parametrize("name", ["ocpi/admin.css", "ocpi/favicon.svg"])
+def test_what_the_admin_looks_like_is_in_every_clone(name):
+    assert finders.find(name)
