@@ -1,4 +1,8 @@
-"""Celery tasks: they find nothing out by themselves and may run twice, late or next to each other."""
+"""Celery tasks: they find nothing out by themselves and may run twice, late or next to each other.
+
+They are acknowledged when they are taken: beat asks again within seconds, and a worker that loses Redis would end the tasks
+it has not acknowledged in the middle (and, while Redis is away, itself: kombu 5.7).
+"""
 
 from celery import shared_task
 from django.db.models import F, Q
@@ -7,13 +11,13 @@ from ocpi import backlog, push
 from tenants.models import Connection
 
 
-@shared_task
+@shared_task(acks_late=False)
 def drain() -> int:
     """Send what is due; started by the doorbell and by beat."""
     return push.drain()
 
 
-@shared_task
+@shared_task(acks_late=False)
 def spread() -> int:
     """Make the Push rows that new Connections lack, and those with a new push URL: who answers there has nothing yet."""
     is_new = Q(needs_spreading=True) | ~Q(push_url=F("spread_for"))
@@ -21,7 +25,7 @@ def spread() -> int:
     return sum(backlog.spread(connection) for connection in waiting)
 
 
-@shared_task
+@shared_task(acks_late=False)
 def prune_attempts() -> int:
     """Delete attempts that are no longer needed as proof."""
     return backlog.prune_attempts()

@@ -75,6 +75,18 @@ class Cpo:
         answer = self.connection.getresponse()
         return answer.status, json.loads(answer.read())
 
+    def begin(self, path: str, headers: dict[str, str], start: bytes = b"") -> tuple[int, Any]:
+        """Begin a PUT that is never ended; return what the server says to that."""
+        self.connection.close()
+        self.connection.putrequest("PUT", path)
+        for name, value in (self.headers | headers).items():
+            self.connection.putheader(name, value)
+        self.connection.endheaders(start)
+        answer = self.connection.getresponse()
+        said = answer.status, json.loads(answer.read())
+        self.connection.close()
+        return said
+
     def put(self, location: Body) -> tuple[int, Any]:
         """Upload a Location."""
         return self.send("PUT", f"{self.root}/{location['id']}", location)
@@ -137,10 +149,9 @@ def test_end_to_end_upload_reaches_ndw_and_a_worker_stops_gracefully(gateway, cp
     assert (ndw.received[0].path, len(ndw.tariffs)) == ("/tariffs/NL/EXA/ADHOC-1", 1)
     assert held(ndw) == served(ndw, gateway, cpo)
 
-    for oversized in (b" " * 1_048_577, iter([b" " * 65_536] * 17)):
-        code, envelope = client.send("PUT", f"{client.root}/LARGE", oversized)
-        client.connection.close()  # the server does not read such a body to its end
-        assert (code, envelope["status_code"]) == (413, 2000)
+    declared = client.begin(f"{client.root}/LARGE", {"Content-Length": "1048577"})
+    streamed = client.begin(f"{client.root}/LARGE", {"Transfer-Encoding": "chunked"}, b"100001\r\n" + b" " * 0x100001)
+    assert [(answer[0], answer[1]["status_code"]) for answer in (declared, streamed)] == [(413, 2000)] * 2
 
     ndw.fail_next("delay", times=None, seconds=0.4)
     for number in range(40):
@@ -197,3 +208,18 @@ def test_end_to_end_relay_delivers_without_redis_and_workers(gateway, cpo, ndw):
     assert uploaded_in_s < 3
     assert held(ndw) == served(ndw, gateway, cpo)
     assert len(ndw.received) == 20
+
+
+def test_end_to_end_redis_that_hangs_up_interrupts_no_delivery(gateway, cpo, ndw):
+    factories.make_connection(cpo, ndw)
+    for number in range(30):
+        factories.put_location(cpo, id=f"LOC-{number}")
+    ndw.fail_next("delay", times=None, seconds=1)
+    gateway.start("worker", "beat")
+    wait_for(lambda: len(ndw.received) > 5)
+
+    redis.Redis.from_url(settings.REDIS_URL).client_kill_filter(_type="normal")
+    wait_for(all_delivered, 8)
+
+    assert gateway.children["worker"].is_alive()
+    assert len(ndw.received) == 30
