@@ -236,15 +236,17 @@ def send_again(pushes: PushQuerySet) -> int:
 
     A replay has no clock; what was waiting anyway keeps its own.
     """
-    return pushes.update(
-        state=Push.State.DIRTY,
-        whole=True,
-        evse_uid=None,
-        version=F("version") + 1,
-        changed_at=Case(When(state=Push.State.DIRTY, then=F("changed_at"))),
-        due_at=Now(),
-        attempts=0,
-    )
+    with transaction.atomic():
+        locked = pushes.select_for_update(no_key=True).order_by("connection", "pk").values_list("pk", flat=True)
+        return Push.objects.filter(pk__in=list(locked)).update(
+            state=Push.State.DIRTY,
+            whole=True,
+            evse_uid=None,
+            version=F("version") + 1,
+            changed_at=Case(When(state=Push.State.DIRTY, then=F("changed_at"))),
+            due_at=Now(),
+            attempts=0,
+        )
 
 
 _ACCEPTED = """
@@ -410,5 +412,6 @@ def _open_circuit(target: Connection, rest_s: float) -> None:
     row = Connection.objects.filter(pk=target.pk)
     row.update(probe_at=Greatest("probe_at", Now() + dt.timedelta(seconds=rest_s)))
     probe_at = Subquery(row.values("probe_at"))
-    waiting = Push.objects.filter(connection=target, state=Push.State.DIRTY, lease_token=None, due_at__gt=probe_at)
-    waiting.update(due_at=probe_at)
+    later = Push.objects.filter(connection=target, state=Push.State.DIRTY, lease_token=None, due_at__gt=probe_at)
+    free = later.select_for_update(skip_locked=True, no_key=True).values_list("pk", flat=True)  # a changed one is due
+    Push.objects.filter(pk__in=list(free)).update(due_at=probe_at)

@@ -17,7 +17,7 @@ from tenants.models import ServiceAccount
 
 logger = logging.getLogger(__name__)
 
-FETCH_LEASE_S, FETCH_REST_S = 15, 5
+FETCH_LEASE_S, FETCH_REST_S = 10, 5
 RENEW_AT = 0.8  # of the life
 ASSUMED_LIFE_S, LONGEST_LIFE_S = 60, 86_400  # what an absurd or missing expires_in counts as; what is absurd
 LONGEST_TOKEN = 16_384

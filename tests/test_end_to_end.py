@@ -6,6 +6,7 @@ import json
 import socket
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -177,7 +178,7 @@ def test_end_to_end_worker_killed_in_the_middle_loses_nothing(gateway, cpo, ndw)
     for number in range(200):
         client.set_status(ids[number % 100], ("CHARGING", "BLOCKED")[number // 100])
         if number in (60, 130):
-            wait_for(lambda seen=seen: len(ndw.received) > seen)
+            wait_for(partial(lambda seen: len(ndw.received) > seen, seen))
             worker.bury()  # kill -9 of the whole process group
             seen = len(ndw.received)
             worker.start()

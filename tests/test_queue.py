@@ -4,6 +4,7 @@ import datetime as dt
 import threading
 import uuid
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from django.db import connection as database
@@ -358,13 +359,15 @@ def test_queue_change_during_the_request_stays_dirty_with_a_clock_of_its_own(cpo
     set_status(cpo, "AVAILABLE")
     second = row(delivered).next_changed_at
     set_status(cpo, "CHARGING")
+    assert claimed.changed_at
+    assert second
+    assert second > claimed.changed_at
 
     record(claimed)
 
     push = row(delivered)
     assert gathered(delivered) == ("dirty", False, "EVSE-1", 4, 2)
     assert (push.changed_at, push.next_changed_at, push.accepted_version) == (second, None, 2)
-    assert second > claimed.changed_at
     assert claim_one(delivered).version == 4
 
 
@@ -399,8 +402,10 @@ def test_queue_rejected_then_mended_counts_from_the_mending(cpo, connection):
     before = dt.datetime.now(dt.UTC)
     rename(cpo, "Stadsplein")
 
-    assert row(connection).changed_at >= before
-    assert claim_one(connection).whole is True
+    claimed = claim_one(connection)
+    assert claimed.changed_at
+    assert claimed.changed_at >= before
+    assert claimed.whole is True
 
 
 @pytest.mark.parametrize(("tries", "most_s"), [(1, 1), (2, 2), (3, 4), (7, 60), (40, 60)])
@@ -484,16 +489,17 @@ def many(cpo, connection) -> Connection:
     return connection
 
 
-def rest_s(connection: Connection) -> float | None:
+def rest_s(connection: Connection) -> int:
+    """Return how long the Connection rests yet; 0 when it does not."""
     connection.refresh_from_db()
     if connection.probe_at is None:
-        return None
+        return 0
     return round((connection.probe_at - dt.datetime.now(dt.UTC)).total_seconds())
 
 
 def test_queue_fifth_failure_in_a_row_opens_the_circuit(many):
     fail(many, 4)
-    assert (rest_s(many), many.failures) == (None, 4)
+    assert (rest_s(many), many.failures) == (0, 4)
 
     fail(many, 1)
 
@@ -507,7 +513,7 @@ def test_queue_success_in_between_keeps_the_circuit_closed(many):
 
     queue.record([answer(good), answer(bad, Do.RETRY)])
 
-    assert (rest_s(many), many.failures) == (None, 0)
+    assert (rest_s(many), many.failures) == (0, 0)
 
 
 def test_queue_open_circuit_lets_one_probe_through_every_five_seconds(many):
@@ -526,7 +532,7 @@ def test_queue_probe_that_is_answered_closes_the_circuit(many):
 
     record(claim_one(many))
 
-    assert (rest_s(many), many.failures, len(claim(many))) == (None, 0, 9)
+    assert (rest_s(many), many.failures, len(claim(many))) == (0, 0, 9)
 
 
 def test_queue_everything_is_due_as_soon_as_the_circuit_closes(many):
@@ -647,9 +653,9 @@ def test_queue_oldest_due_is_what_the_relay_asks(cpo, connection):
 # --- Next to each other ------------------------------------------------------------------------------------------------
 
 
-def in_threads(*works: Callable[[], object]) -> list[object]:
+def in_threads(*works: Callable[[], Any]) -> list[Any]:
     """Run all at once, each with a connection of its own; return what they returned or raised."""
-    results: list[object] = [None] * len(works)
+    results: list[Any] = [None] * len(works)
     barrier = threading.Barrier(len(works))
 
     def run(index: int) -> None:

@@ -3,6 +3,7 @@
 import datetime as dt
 import threading
 import time
+from typing import Any
 
 import pytest
 from django.db import connections
@@ -16,6 +17,13 @@ from tests import factories
 @pytest.fixture
 def account(cpo, ndw) -> ServiceAccount:
     return factories.make_connection(cpo, ndw).service_account
+
+
+def token_of(account: ServiceAccount) -> str:
+    """Return a token there must be."""
+    token = tokens.access_token(account)
+    assert token
+    return token
 
 
 def in_another_process(account: ServiceAccount) -> str | None:
@@ -109,10 +117,12 @@ def test_tokens_iam_that_fails_is_asked_once_in_five_seconds(account, ndw, fault
     assert (in_another_process(account), len(ndw.token_calls)) == (None, 2)
 
 
+ABSURD: list[Any] = [None, 0, -1, 0.5, "soon", "", [], {}, 86_401, 10**30, float("inf"), float("nan")]
+
+
 @pytest.mark.parametrize(
     ("expires_in", "seconds"),
-    [(600, 600), ("1800", 1800), (86_400, 86_400), (59.9, 59)]
-    + [(absurd, 60) for absurd in (None, 0, -1, 0.5, "soon", "", [], {}, 86_401, 10**30, float("inf"), float("nan"))],
+    [(600, 600), ("1800", 1800), (86_400, 86_400), (59.9, 59), *[(absurd, 60) for absurd in ABSURD]],
 )
 def test_tokens_absurd_life_counts_as_a_minute(account, ndw, expires_in, seconds):
     ndw.fail_next("token", kind="token", fields={"expires_in": expires_in})
@@ -178,7 +188,7 @@ def test_tokens_token_that_no_key_opens_is_fetched_anew(account, ndw):
 
 
 def test_tokens_refused_one_is_forgotten_by_all(account, ndw):
-    first = tokens.access_token(account)
+    first = token_of(account)
 
     tokens.invalidate(account, first)
 
@@ -187,7 +197,7 @@ def test_tokens_refused_one_is_forgotten_by_all(account, ndw):
 
 
 def test_tokens_old_one_that_is_refused_late_costs_no_new_one(account, ndw):
-    first = tokens.access_token(account)
+    first = token_of(account)
     tokens.invalidate(account, first)
     second = tokens.access_token(account)
 
@@ -197,7 +207,7 @@ def test_tokens_old_one_that_is_refused_late_costs_no_new_one(account, ndw):
 
 
 def test_tokens_process_with_an_old_one_takes_what_another_has_fetched(account, ndw):
-    first = tokens.access_token(account)
+    first = token_of(account)
     old = tokens._cache[account.pk]
     tokens.invalidate(account, first)
     second = in_another_process(account)
