@@ -3,22 +3,31 @@
 Source: OCPI 2.2.1 mod_locations, mod_tariffs; NDW DOT-NL; protocol §5-§7.
 """
 
-from ocpi.rules.findings import ERROR, GAP, WARNING, Finding
+from ocpi.rules.findings import ERROR, GAP, LANGUAGES, WARNING, Finding, Language, Rule, Severity, shown
+from ocpi.rules.index import EDITION, RULES, restore
 from ocpi.rules.patch import check_patch, keep_spelling, merge
 from ocpi.rules.shape import canonical_time
 from ocpi.rules.verdict import Verdict, check
 from ocpi.schemas import Kind
 
 __all__ = [
+    "EDITION",
     "ERROR",
     "GAP",
+    "LANGUAGES",
+    "RULES",
     "WARNING",
     "Finding",
     "Kind",
+    "Language",
+    "Rule",
+    "Severity",
     "Verdict",
     "canonical_time",
     "check",
     "check_patch",
     "keep_spelling",
     "merge",
+    "restore",
+    "shown",
 ]

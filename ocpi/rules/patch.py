@@ -7,12 +7,57 @@ import datetime as dt
 from typing import Any
 
 from ocpi.rules import shape
-from ocpi.rules.findings import ERROR, WARNING, Finding, in_order, shown
+from ocpi.rules.findings import ERROR, WARNING, Finding, Rule, Text, in_order, shown
 from ocpi.rules.profiles import DOT_NL_2026
 from ocpi.rules.verdict import Verdict, check
 from ocpi.schemas import CHILDREN, IDENTIFIERS, MODELS, Kind
 
 Object = dict[str, Any]
+
+_PATCH = 'OCPI 2.2.1 mod_locations, "PATCH Method"; protocol §2.8'
+NO_OBJECT = Rule(
+    "patch_is_no_object", "S-object", ERROR, _PATCH,
+    Text("The body is {value}; expected an object", "De inhoud is {value}; verwacht: een object"),
+)  # fmt: skip
+UNDATED = Rule(
+    "patch_undated", "S-required", ERROR, _PATCH,
+    Text("last_updated is missing; every PATCH needs it", "last_updated ontbreekt; elke PATCH heeft het nodig"),
+)  # fmt: skip
+RENAMED = Rule(
+    "identifier_changed", "L-14", ERROR, 'OCPI 2.2.1 mod_locations; NDW DOT-NL, "Push"; protocol §6.1 L-14',
+    Text(
+        "{name} is {value}, but this is {stored}; identifiers never change",
+        "{name} is {value}, maar dit is {stored}; kenmerken veranderen nooit",
+    ),
+    Text("Leave it out, or use the URL of the other object.", "Laat het weg, of gebruik de URL van het andere object."),
+)  # fmt: skip
+DEMANDED = {
+    demand.field: Rule(
+        f"cleared_{demand.field}", demand.rule.id, ERROR, "protocol §2.8, §7.9",
+        Text(
+            "{name} is null; DOT-NL demands it, so it cannot be cleared",
+            "{name} is null; DOT-NL eist het, dus het kan niet leeg",
+        ),
+        Text("Leave it out to keep its value.", "Laat het weg om de waarde te houden."),
+    )
+    for demands in DOT_NL_2026.demands.values()
+    for demand in demands
+}  # fmt: skip
+CHILDREN_STAY = Rule(
+    "children_stay", "L-01", WARNING, "protocol §2.8, §6.1 L-01",
+    Text("{name} is null; they stay, for none is ever deleted", "{name} is null; ze blijven, want er wordt nooit een gewist"),
+    is_repair=True,
+)  # fmt: skip
+CLEARED = Rule(
+    "field_cleared", "S-null", WARNING, _PATCH,
+    Text("{name} is null and was cleared", "{name} is null en is leeggemaakt"),
+    Text("OCPI advises a PUT to remove a value.", "OCPI raadt een PUT aan om een waarde weg te halen."),
+    is_repair=True,
+)  # fmt: skip
+NAMED_TWICE = Rule(
+    "named_twice", "L-29", ERROR, "protocol §2.8, §6.1 L-29",
+    Text("{name} {value} is named twice", "{name} {value} komt tweemaal voor"),
+)  # fmt: skip
 
 
 def check_patch(kind: Kind, stored: Object, patch: object, *, now: dt.datetime | None = None) -> Verdict:
@@ -35,7 +80,7 @@ def merge(kind: Kind, stored: Object, patch: object) -> tuple[Object, list[Findi
     Source: protocol §2.8.
     """
     if not isinstance(patch, dict):
-        return dict(stored), [Finding("", "S-object", ERROR, f"The body is {shown(patch)}; expected an object")]
+        return dict(stored), [NO_OBJECT.at("", value=shown(patch))]
     merged, findings = dict(stored), _undated(patch)
     for name, value in patch.items():
         if value is None:
@@ -80,14 +125,13 @@ def _key(item: Any, name: str) -> str | None:
 def _undated(patch: Object) -> list[Finding]:
     if patch.get("last_updated") is not None:
         return []
-    return [Finding("/last_updated", "S-required", ERROR, "last_updated is missing; every PATCH needs it")]
+    return [UNDATED.at("/last_updated")]
 
 
 def _same(stored: Object, name: str, value: str) -> list[Finding]:
     if value.lower() == _key(stored, name):
         return []
-    message = f"{name} is {shown(value)}, but this is {shown(stored.get(name))}; identifiers never change"
-    return [Finding(f"/{name}", "L-14", ERROR, message)]
+    return [RENAMED.at(f"/{name}", name=name, value=shown(value), stored=shown(stored.get(name)))]
 
 
 def _holds_children(kind: Kind, name: str) -> bool:
@@ -102,13 +146,13 @@ def _clear(kind: Kind, merged: Object, name: str) -> list[Finding]:
         merged[name] = None  # an unknown property: the check keeps it apart
         return []
     if field.is_required():
-        return [Finding(f"/{name}", "S-required", ERROR, f"{name} is null; it is required")]
+        return [shape.NULL.at(f"/{name}", name=name)]
     if name in DOT_NL_2026.fields(kind):
-        return [Finding(f"/{name}", f"N-{name}", ERROR, f"{name} is null; DOT-NL demands it, so it cannot be cleared")]
+        return [DEMANDED[name].at(f"/{name}", name=name)]
     if _holds_children(kind, name):
-        return [Finding(f"/{name}", "L-01", WARNING, f"{name} is null; they stay, for none is ever deleted")]
+        return [CHILDREN_STAY.at(f"/{name}", name=name)]
     merged.pop(name, None)
-    return [Finding(f"/{name}", "S-null", WARNING, f"{name} is null and was cleared", "PUT removes values better.")]
+    return [CLEARED.at(f"/{name}", name=name)]
 
 
 def _put_children(kind: Kind, children: list[Object], items: list[Any]) -> list[Finding]:
@@ -132,10 +176,10 @@ def _put_children(kind: Kind, children: list[Object], items: list[Any]) -> list[
 
 def _incomplete(kind: Kind, item: object, path: str) -> list[Finding]:
     found = shape.fit(kind, item)[1]
-    return [Finding(path + f.path, f.rule, f.severity, f.message, f.hint) for f in found if f.severity == ERROR]
+    return [finding.below(path) for finding in found if finding.severity == ERROR]
 
 
 def _named_twice(item: Any, key: str, named: set[str | None], path: str) -> list[Finding]:
     if _key(item, key) not in named:
         return []
-    return [Finding(path, "L-29", ERROR, f"{key} {shown(item[key])} is named twice")]
+    return [NAMED_TWICE.at(path, name=key, value=shown(item[key]))]

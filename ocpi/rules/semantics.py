@@ -9,28 +9,34 @@ from typing import Any, get_args
 
 from pydantic_core import SchemaValidator, core_schema
 
-from ocpi.rules import locations, tariffs, values
-from ocpi.rules.book import Object, Rule
+from ocpi.rules import amounts, connectors, hours, locations, tariffs, values
+from ocpi.rules.book import Check, Object
 from ocpi.rules.findings import Finding
 from ocpi.schemas import MODELS, Kind, OcpiObject
 
-RULES = [entry for module in (locations, tariffs, values) for entry in vars(module).values() if isinstance(entry, Rule)]
-_TRIGGERS = sorted({rule.trigger for rule in RULES if rule.trigger})
+CHECKS = [
+    entry
+    for module in (locations, hours, connectors, tariffs, amounts, values)
+    for entry in vars(module).values()
+    if isinstance(entry, Check)
+]
+_TRIGGERS = sorted({check.trigger for check in CHECKS if check.trigger})
 
 
 @dataclass(slots=True)
 class _Plan:
-    """The rules for an object, and the way to the objects below it that have some."""
+    """The checks of an object, and the way to the objects below it that have some."""
 
-    rules: list[Rule]
+    checks: list[Check]
     children: list[tuple[str, "_Plan"]]
 
 
 @dataclass(slots=True)
 class _Book:
-    """The rules of one kind of document: those that always run, and those that run when their trigger is there."""
+    """The checks of one kind of document: those that always run, and those that run when their trigger is there."""
 
     always: _Plan
+    breaks_some: Callable[[Object], bool]
     has_trigger: Callable[[str], bool]
     triggered: list[tuple[Callable[[str], bool], _Plan]]
 
@@ -38,8 +44,8 @@ class _Book:
 def _plan(model: type[OcpiObject], trigger: str) -> _Plan:
     found = [(name, _model_in(field.annotation)) for name, field in model.model_fields.items()]
     children = [(name, _plan(child, trigger)) for name, child in found if child]
-    rules = [rule for rule in RULES if model in rule.models and rule.trigger == trigger]
-    return _Plan(rules, [(name, plan) for name, plan in children if plan.rules or plan.children])
+    checks = [check for check in CHECKS if model in check.models and check.trigger == trigger]
+    return _Plan(checks, [(name, plan) for name, plan in children if plan.checks or plan.children])
 
 
 def _model_in(annotation: Any) -> type[OcpiObject] | None:
@@ -50,9 +56,32 @@ def _model_in(annotation: Any) -> type[OcpiObject] | None:
 
 def _book(model: type[OcpiObject]) -> _Book:
     plans = {trigger: _plan(model, trigger) for trigger in _TRIGGERS}
-    plans = {trigger: plan for trigger, plan in plans.items() if plan.rules or plan.children}
+    plans = {trigger: plan for trigger, plan in plans.items() if plan.checks or plan.children}
     triggered = [(_scan(trigger), plan) for trigger, plan in plans.items()]
-    return _Book(_plan(model, ""), _scan("|".join(plans) or "^$"), triggered)
+    always = _plan(model, "")
+    return _Book(always, _quick(always), _scan("|".join(plans) or "^$"), triggered)
+
+
+def _quick(plan: _Plan) -> Callable[[Object], bool]:
+    """Return the same look as `_visit`, without the paths: nearly all objects break none of these rules."""
+    looks = [check.look for check in plan.checks]
+    below = [(name, _quick(child)) for name, child in plan.children]
+
+    def breaks_some(obj: Object) -> bool:
+        for look in looks:
+            if look(obj):
+                return True
+        for name, inner in below:
+            value = obj.get(name)
+            if value and type(value) is list:
+                for item in value:
+                    if inner(item):
+                        return True
+            elif value and inner(value):
+                return True
+        return False
+
+    return breaks_some if below or len(looks) > 1 else lambda obj: bool(looks[0](obj))
 
 
 def _scan(pattern: str) -> Callable[[str], bool]:
@@ -67,7 +96,8 @@ def review(kind: Kind, document: Object, body: bytes) -> list[Finding]:
     """Return what the rules find in a canonical document; `body` is its JSON."""
     book, text = _BOOKS[kind], body.decode()
     findings: list[Finding] = []
-    _visit(book.always, document, "", findings)
+    if book.breaks_some(document):
+        _visit(book.always, document, "", findings)
     if book.has_trigger(text):
         for is_in, plan in book.triggered:
             if is_in(text):
@@ -76,9 +106,9 @@ def review(kind: Kind, document: Object, body: bytes) -> list[Finding]:
 
 
 def _visit(plan: _Plan, obj: Object, path: str, findings: list[Finding]) -> None:
-    for rule in plan.rules:
-        if hits := rule.check(obj):
-            findings.extend(rule.finding(obj, path, hit) for hit in hits)
+    for check in plan.checks:
+        if hits := check.look(obj):
+            findings += check.findings(obj, path, hits)
     for name, child in plan.children:
         value = obj.get(name)
         if not value:

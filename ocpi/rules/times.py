@@ -11,9 +11,25 @@ import time
 from functools import lru_cache
 from typing import Any
 
-from ocpi.rules.findings import ERROR, WARNING, Finding
+from ocpi.rules.findings import ERROR, WARNING, Finding, Rule, Text
 from ocpi.schemas import CHILDREN, Kind
 
+FUTURE = Rule(
+    "in_the_future", "S-future", ERROR, "protocol §2.9",
+    Text(
+        "last_updated {given} is more than five minutes ahead of our clock",
+        "last_updated {given} ligt meer dan vijf minuten voor op onze klok",
+    ),
+    Text("Is it local time? It must be UTC.", "Is het lokale tijd? Het moet UTC zijn."),
+)  # fmt: skip
+RAISED = Rule(
+    "parent_raised", "L-06", WARNING, 'OCPI 2.2.1 mod_locations, "PUT Method"; protocol §6.1 L-05, L-06',
+    Text(
+        "last_updated {given} is older than the newest object inside; raised to {newest}",
+        "last_updated {given} is ouder dan het nieuwste onderdeel; verhoogd tot {newest}",
+    ),
+    is_repair=True,
+)  # fmt: skip
 LEEWAY = dt.timedelta(minutes=5)  # clocks differ
 _TO_THE_SECOND = len("2026-03-02T09:15:00")
 
@@ -50,14 +66,12 @@ def _is_settled(kind: Kind, obj: dict[str, Any]) -> bool:
 def _settle(kind: Kind, obj: dict[str, Any], path: str, limit: str, findings: list[Finding]) -> str:
     given = newest = obj["last_updated"][:-1]
     if given[:_TO_THE_SECOND] > limit:
-        message = f"last_updated {given}Z is more than five minutes ahead of our clock"
-        findings.append(Finding(f"{path}/last_updated", "S-future", ERROR, message))
+        findings.append(FUTURE.at(f"{path}/last_updated", given=f"{given}Z"))
     if kind in CHILDREN:
         name, child, _ = CHILDREN[kind]
         for index, item in enumerate(obj.get(name, ())):
             newest = max(newest, _settle(child, item, f"{path}/{name}/{index}", limit, findings))
     if newest != given:
         obj["last_updated"] = f"{newest}Z"
-        message = f"last_updated {given}Z is older than that of what is inside; raised to {newest}Z"
-        findings.append(Finding(f"{path}/last_updated", "L-06", WARNING, message))
+        findings.append(RAISED.at(f"{path}/last_updated", given=f"{given}Z", newest=f"{newest}Z"))
     return newest

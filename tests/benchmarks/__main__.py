@@ -22,12 +22,13 @@ def main() -> None:
 
         from gateway import embedded
         from tests import settings
-        from tests.benchmarks import bench_pull, bench_push, bench_upload, stage
+        from tests.benchmarks import bench_pull, bench_push, bench_upload, bench_verdict, stage
 
         benches: dict[str, Callable[[], list[stage.Row]]] = {
             "pull": bench_pull.run,
             "upload": bench_upload.run,
             "push": bench_push.run,
+            "verdict": bench_verdict.run,
         }
         with embedded.running(settings.DATA, create=True):
             call_command("migrate", verbosity=0)
