@@ -8,10 +8,11 @@ Source: OCPI 2.2.1 mod_locations, "Flow and Lifecycle", "PUT Method"; protocol ย
 
 import datetime as dt
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from ocpi.envelope import timestamp
-from ocpi.rules import Finding
+from ocpi.rules import Finding, Rule, shown, uploads
 
 REMOVED = "REMOVED"
 _MANDATORY_IN_CONNECTOR = ("max_electric_power", "tariff_ids")
@@ -57,6 +58,38 @@ def connector_at(evse: dict, connector_id: str) -> tuple[int, dict | None]:
     return len(evse["connectors"]), None
 
 
+def in_service(location: dict) -> Iterator[tuple[int, dict]]:
+    """Yield place and EVSE of those that are not REMOVED."""
+    for index, evse in enumerate(location.get("evses") or ()):
+        if evse["status"] != REMOVED:
+            yield index, evse
+
+
+def tariff_uses(location: dict) -> Iterator[tuple[str, list[str]]]:
+    """Yield for each Connector in service the JSON Pointer of its `tariff_ids`, and those."""
+    for index, evse in in_service(location):
+        for place, connector in enumerate(evse["connectors"]):
+            yield f"/evses/{index}/connectors/{place}/tariff_ids", connector.get("tariff_ids") or []
+
+
+def evse_keys(tenant_id: int, evse: dict) -> tuple[str, str]:
+    """Return the two keys no other EVSE may have: its uid within the party, its evse_id in the world ("" without one).
+
+    Source: protocol ยง1.1.
+    """
+    return f"{tenant_id}/{evse['uid'].lower()}", normalised(evse.get("evse_id", ""))
+
+
+def normalised(evse_id: str) -> str:
+    """Return an evse_id as it is compared: without separators, in capitals; "" when it does not look like one."""
+    bare = evse_id.translate(_SEPARATORS).upper()
+    return bare if _EVSE_ID(bare) else ""
+
+
+_SEPARATORS = str.maketrans("", "", "*- ")
+_EVSE_ID = re.compile(r"[A-Z]{2}[A-Z0-9]{3}E[A-Z0-9]+").fullmatch
+
+
 @dataclass
 class Merge:
     """One upload being merged: what was sent before, what is from now on, and what to tell the CPO."""
@@ -79,9 +112,9 @@ class Merge:
         """Carry over what was known of a stored child and its children."""
         self.sent |= {k: v for k, v in self.before.items() if k == key or k.startswith(f"{key}/")}
 
-    def note(self, path: str, rule: str, message: str, hint: str = "") -> None:
+    def note(self, path: str, rule: Rule, **values: object) -> None:
         """Add a warning to the answer."""
-        self.notes.append(Finding(path, rule, "warning", message, hint))
+        self.notes.append(rule.at(path, **values))
 
     def location(self, old: dict, new: dict, own: str) -> dict:
         """Return the Location to store when `new` (sent with `own` as last_updated) replaces `old`."""
@@ -117,7 +150,7 @@ class Merge:
             return old
         sent = self.sent_before(key, old)
         if order(own) < order(sent):
-            self.note(path, "stale", "older than what you last sent for this EVSE; the newer one was kept")
+            self.note(path, uploads.STALE_EVSE)
             own, new = sent, {**old, "connectors": _newer_connectors(old, new)}
         new = {**new, "uid": old["uid"]}
         if new["status"] == REMOVED:
@@ -128,7 +161,7 @@ class Merge:
             for index, connector in enumerate(new["connectors"])
         ]
         if old["status"] == REMOVED != new["status"]:
-            self.note(f"{path}/status", "L-03", "REMOVED is final; the EVSE was brought back", "Use a new uid.")
+            self.note(f"{path}/status", uploads.BROUGHT_BACK)
         return self._settle(key, old, new, own, "connectors")
 
     def _connector(self, evse_key: str, old: dict | None, new: dict, path: str) -> dict:
@@ -136,7 +169,7 @@ class Merge:
             return new
         key = f"{evse_key}/{old['id'].lower()}"
         if order(new["last_updated"]) < order(self.sent_before(key, old)):
-            self.note(path, "stale", "older than what you last sent for this Connector; the newer one was kept")
+            self.note(path, uploads.STALE_CONNECTOR)
             self.keep(key)
             return old
         return {**new, "id": old["id"]}
@@ -148,11 +181,9 @@ class Merge:
         if evse["status"] == REMOVED:
             return evse
         if order(self.sent_before(key, evse)) > order(own):
-            self.note(
-                "/evses", "stale", f"EVSE {evse['uid']} is missing, but what you sent for it is newer; it was kept"
-            )
+            self.note("/evses", uploads.NEWER_KEPT, uid=shown(evse["uid"]))
             return evse
-        self.note("/evses", "L-04", f"EVSE {evse['uid']} is missing; it was set to REMOVED", "EVSEs are never deleted.")
+        self.note("/evses", uploads.SET_REMOVED, uid=shown(evse["uid"]))
         stamp = latest(just_after(evse["last_updated"]), self.now)
         self.sent[key] = self.sent_before(key, evse)
         return {**evse, "status": REMOVED, "last_updated": stamp}

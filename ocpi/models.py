@@ -25,7 +25,9 @@ class OcpiObject(models.Model):
     unknown = models.JSONField(
         null=True, help_text="Properties OCPI 2.2.1 does not have, by JSON Pointer; not forwarded."
     )
-    findings = models.JSONField(default=list, help_text="Gaps and warnings of the last verdict.")
+    findings = models.JSONField(default=list, help_text="Gaps and warnings of the last verdict; repairs are not kept.")
+    warnings = ArrayField(models.TextField(), default=list, help_text="Rules of the warnings among them.")
+    edition = models.CharField(max_length=8, default="", help_text="Of the rule book the verdict was made with.")
     created_at = models.DateTimeField(default=timezone.now)
     received_at = models.DateTimeField(default=timezone.now, help_text="When the last applied upload came in.")
 
@@ -52,6 +54,11 @@ class Location(OcpiObject):
     publish = models.BooleanField()
     gaps = ArrayField(models.TextField(), default=list, help_text="Rules of DOT-NL it does not meet.")
     tariff_ids = ArrayField(models.TextField(), default=list, help_text="Lower case; of EVSEs that are not REMOVED.")
+    evse_keys = ArrayField(
+        models.TextField(),
+        default=list,
+        help_text="Of the same EVSEs, what no other may have: <tenant>/<uid>, and the evse_id without separators.",
+    )
     latitude = models.FloatField()
     longitude = models.FloatField()
     evse_count = models.PositiveIntegerField()
@@ -63,6 +70,7 @@ class Location(OcpiObject):
             models.Index("tenant", "id", condition=Q(is_shown=True), name="location_shown"),
             models.Index("tenant", "id", name="location_order"),
             GinIndex("tariff_ids", name="location_tariff_ids"),
+            GinIndex("evse_keys", name="location_evse_keys", fastupdate=False),  # looked up by each upload
         ]
 
 

@@ -4,23 +4,29 @@ Source: OCPI 2.2.1 mod_locations "Receiver Interface", mod_tariffs "Receiver Int
 """
 
 import logging
-import re
 from typing import Any
 
 from django.http import HttpResponse
-from django.utils.http import parse_header_parameters
 from rest_framework.request import Request
 
-from ocpi import envelope, errors, reader, rules, store
+from ocpi import envelope, errors, rules, store
+from ocpi.bodies import read_body
 from ocpi.models import Location, Tariff
+from ocpi.rules import uploads
 from ocpi.views import OcpiView, find, part_of
 from tenants.authentication import UploadToken
 from tenants.models import Tenant, Token
 
 logger = logging.getLogger(__name__)
 
-LARGEST_BODY = 1_048_576
-_DIGITS = re.compile(r"[0-9]{1,100}")
+
+def _said(findings: list[rules.Finding]) -> str:
+    """Return what an accepted upload is told: that all is well, or the first of what is not."""
+    if not findings:
+        return "Success"
+    first = findings[0]
+    others = f" ({len(findings)} findings, see data)" if len(findings) > 1 else ""
+    return f"Accepted. {first.path or '/'}: {first.message}{others}"
 
 
 class ReceiverView(OcpiView):
@@ -36,53 +42,11 @@ class ReceiverView(OcpiView):
             "upload %s %s %s: %s, X-Request-ID %s",
             self.tenant, request.method, what, "changed" if outcome.changed else "unchanged", request.headers["X-Request-ID"],
         )  # fmt: skip
-        count = len(outcome.findings)
         return envelope.answer(
-            message=f"Accepted; {count} finding(s), see data." if count else "Success",
+            message=_said(outcome.findings),
             http_status=201 if outcome.created else 200,
             data=errors.as_data(outcome.findings),
         )
-
-
-def read_body(request: Request) -> Any:
-    """Return the parsed body of an upload. Raises UnsupportedMedia, TooLarge, Malformed.
-
-    Reads the stream itself: Django takes a chunked body for an empty one.
-    """
-    media_type, parameters = parse_header_parameters(request.META.get("CONTENT_TYPE", ""))
-    if media_type.lower() != "application/json" or parameters.get("charset", "utf-8").lower() not in (
-        "",
-        "utf-8",
-        "utf8",
-    ):
-        raise errors.UnsupportedMedia("Send Content-Type: application/json, in UTF-8.")
-    if request.META.get("HTTP_CONTENT_ENCODING", "identity").lower() != "identity":
-        raise errors.UnsupportedMedia("Send the body without Content-Encoding.")
-    try:
-        return reader.read(_raw(request))
-    except reader.NotJson as error:
-        raise errors.Malformed(f"The body is not acceptable JSON: {error}") from error
-
-
-def _raw(request: Request) -> bytes:
-    length = request.META.get("CONTENT_LENGTH") or "0"
-    is_chunked = "HTTP_TRANSFER_ENCODING" in request.META
-    if not is_chunked and not _DIGITS.fullmatch(length):
-        raise errors.Malformed("Content-Length is not a number.")
-    stream = request.META["wsgi.input"]
-    left = LARGEST_BODY + 1 if is_chunked else int(length)
-    if left > LARGEST_BODY and not is_chunked:
-        raise errors.TooLarge(f"The body may have at most {LARGEST_BODY} bytes.")
-    pieces = []
-    while left > 0 and (piece := stream.read(min(left, 65536))):
-        pieces.append(piece)
-        left -= len(piece)
-    raw = b"".join(pieces)
-    if len(raw) > LARGEST_BODY:
-        raise errors.TooLarge(f"The body may have at most {LARGEST_BODY} bytes.")
-    if not is_chunked and left:
-        raise errors.Malformed("The body ended before its Content-Length.")
-    return raw
 
 
 def _same_ids(document: Any, **url: str) -> None:
@@ -90,7 +54,7 @@ def _same_ids(document: Any, **url: str) -> None:
     if not isinstance(document, dict):
         return  # the verdict says what it should have been
     wrong = [
-        rules.Finding(f"/{name}", "url-id", "error", f"{str(document[name])[:100]!r} differs from {value!r} in the URL")
+        uploads.URL_DIFFERS.at(f"/{name}", name=name, value=rules.shown(document[name]), url=rules.shown(value))
         for name, value in url.items()
         if name in document and str(document[name]).lower() != value.lower()
     ]

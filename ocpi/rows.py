@@ -27,6 +27,14 @@ class Row(NamedTuple):
     deleted: bool
 
 
+class Written(NamedTuple):
+    """What became of a write, and which references of a Location need a closer look (`ocpi.problems`)."""
+
+    id: int
+    unknown_tariffs: list[str]
+    shared_keys: list[str]
+
+
 @dataclass
 class Change:
     """What an upload means for NDW."""
@@ -90,22 +98,39 @@ def _push_rows(kind: str) -> str:
     """
 
 
-def write(kind: str, tenant: Tenant, row_id: int | None, columns: dict[str, Any], change: Change | None) -> bool:
-    """Insert or update one object and mark its Push rows; False when another upload inserted it first."""
-    parameters = columns | {"tenant_id": tenant.pk, "row_id": row_id, "created_at": columns["received_at"]}
-    written = (_insert if row_id is None else _update)(kind, tuple(columns))
+# Beside the row just written: tariff ids its party lacks, and EVSE keys that another Location has too.
+_LOOK = """,
+    ARRAY(SELECT named FROM unnest(%(tariff_ids)s::text[]) named WHERE NOT EXISTS (
+        SELECT FROM ocpi_tariff t
+        WHERE t.tenant_id = %(tenant_id)s AND lower(t.ocpi_id) = named AND t.deleted_at IS NULL)),
+    ARRAY(SELECT key FROM unnest(%(evse_keys)s::text[]) key WHERE EXISTS (
+        SELECT FROM ocpi_location l WHERE l.evse_keys @> ARRAY[key] AND l.id <> written.id))
+"""
+
+
+def write(
+    kind: str, tenant: Tenant, row_id: int | None, columns: dict[str, Any], change: Change | None, *, look: bool = False
+) -> Written | None:
+    """Insert or update one object and mark its Push rows; None when another upload inserted it first.
+
+    `look` says whether the references of a Location are looked up on the way.
+    """
+    parameters = columns | {"tenant_id": tenant.pk, "row_id": row_id, "created_at": columns.get("received_at")}
+    written = f"WITH written AS ({(_insert if row_id is None else _update)(kind, tuple(columns))})"
     if change:
-        written = f"WITH written AS ({written}), pushed AS ({_push_rows(kind)}) SELECT id FROM written"
+        written += f", pushed AS ({_push_rows(kind)})"
         parameters |= {
             "evse_uid": change.evse_uid,
             "priority": int(change.priority),
             "correlation_id": correlation_id.get(),
             "has_clock": True,
         }
-    done = sql.run(written, parameters).fetchone() is not None
-    if change and done:
+    found = sql.run(f"{written} SELECT id{_LOOK if look else ', NULL, NULL'} FROM written", parameters).fetchone()
+    if found is None:
+        return None
+    if change:
         transaction.on_commit(doorbell.ring)
-    return done
+    return Written(found[0], found[1] or [], found[2] or [])
 
 
 def _insert(kind: str, names: tuple[str, ...]) -> str:

@@ -12,12 +12,12 @@ from typing import Any
 import orjson
 from psycopg.types.json import Jsonb
 
-from ocpi import documents, rows, rules
+from ocpi import documents, problems, rows, rules
 from ocpi.envelope import timestamp
 from ocpi.errors import Refused, Stale, UnknownObject
 from ocpi.models import Push
 from ocpi.rows import Change, Row
-from ocpi.rules import Finding
+from ocpi.rules import Finding, shape, uploads
 from tenants.models import Tenant
 
 LARGEST_LOCATION = 1_048_576  # bytes, as much as one PUT may carry; EVSE by EVSE it could grow without end
@@ -45,8 +45,9 @@ def put_location(tenant: Tenant, document: object) -> Outcome:
             if row is not None:
                 return _replace_location(tenant, row, verdict, verdict.document["last_updated"])
             change = Change() if _is_shown(verdict) else None
-            if rows.write("location", tenant, None, _location_columns(tenant, None, verdict, None), change):
-                return Outcome(created=True, findings=verdict.findings)
+            columns = _location_columns(tenant, None, verdict, None)
+            if written := rows.write("location", tenant, None, columns, change, look=True):
+                return Outcome(True, findings=verdict.findings + _together(tenant, written, verdict))
         # Another upload created it between the two statements: now there is a row to lock.
 
 
@@ -109,14 +110,11 @@ def _patched(kind: rules.Kind, row: Row, at: str, stored: dict, patch: object) -
 def _replace_location(tenant: Tenant, row: Row, verdict: rules.Verdict, own: str) -> Outcome:
     old, document = orjson.loads(row.body), verdict.document
     merge = _merge(row)
-    if documents.order(own) < documents.order(merge.sent_before("", old)):
-        raise Stale(
-            f"/last_updated: older than {merge.sent_before('', old)}, which you last sent for this Location; not applied"
-        )
+    _refuse_stale("Location", own, merge.sent_before("", old))
     new = merge.location(old, document, own)
     checked = verdict if new == document else rules.check("location", new)
     outcome = _store_location(tenant, row, old, checked, merge, verdict.unknown)
-    outcome.findings = checked.gaps + verdict.warnings + merge.notes
+    outcome.findings = checked.gaps + verdict.warnings + merge.notes + outcome.findings
     return outcome
 
 
@@ -124,14 +122,14 @@ def _put_child(tenant: Tenant, row: Row, location: dict, verdict: rules.Verdict,
     evse = verdict.document
     index, old = documents.evse_at(location, evse["uid"])
     merge = _merge(row)
-    if old and documents.order(own) < documents.order(merge.sent_before(evse["uid"].lower(), old)):
-        raise Stale("/last_updated: older than what you last sent for this EVSE; not applied")
+    if old:
+        _refuse_stale("EVSE", own, merge.sent_before(evse["uid"].lower(), old))
     new = merge.child(location, evse, own)
     checked = rules.check("location", new)
     at = f"/evses/{index}"
     unknown = _unknown_properties(row, at, verdict)
     outcome = _store_location(tenant, row, location, checked, merge, unknown)
-    outcome.created, outcome.findings = old is None, _told(at, verdict, checked, merge)
+    outcome.created, outcome.findings = old is None, _told(at, verdict, checked, merge, outcome.findings)
     return outcome
 
 
@@ -141,8 +139,8 @@ def _put_grandchild(tenant: Tenant, row: Row, evse_uid: str, verdict: rules.Verd
     connector, merge = verdict.document, _merge(row)
     index, old = documents.connector_at(evse, connector["id"])
     key = f"{evse['uid']}/{connector['id']}".lower()
-    if old and documents.order(connector["last_updated"]) < documents.order(merge.sent_before(key, old)):
-        raise Stale("/last_updated: older than what you last sent for this Connector; not applied")
+    if old:
+        _refuse_stale("Connector", connector["last_updated"], merge.sent_before(key, old))
     own = merge.sent_before(evse["uid"].lower(), evse)
     connectors = list(evse["connectors"])
     connectors[index : index + 1] = [{**connector, "id": old["id"] if old else connector["id"]}]
@@ -151,7 +149,7 @@ def _put_grandchild(tenant: Tenant, row: Row, evse_uid: str, verdict: rules.Verd
     at = f"/evses/{evse_index}/connectors/{index}"
     unknown = _unknown_properties(row, at, verdict)
     outcome = _store_location(tenant, row, location, checked, merge, unknown)
-    outcome.created, outcome.findings = old is None, _told(at, verdict, checked, merge)
+    outcome.created, outcome.findings = old is None, _told(at, verdict, checked, merge, outcome.findings)
     return outcome
 
 
@@ -161,15 +159,17 @@ def _unknown_properties(row: Row, at: str, verdict: rules.Verdict) -> dict[str, 
     return others | {at + path: value for path, value in verdict.unknown.items()}
 
 
-def _told(at: str, verdict: rules.Verdict, checked: rules.Verdict, merge: documents.Merge) -> list[Finding]:
+def _told(
+    at: str, verdict: rules.Verdict, checked: rules.Verdict, merge: documents.Merge, together: list[Finding]
+) -> list[Finding]:
     """Return what concerns the part that was sent, at paths in it: the gaps it still has `at` its place, what is odd."""
     left = {gap.path for gap in checked.gaps}
     own = [gap for gap in verdict.gaps if at + gap.path in left]
     others = len(checked.gaps) - len(own)
     if others and checked.document["publish"]:
-        message = f"the Location is withheld from NDW: {others} gaps elsewhere in it"
-        merge.note("", "withheld", message, "PUT or PATCH the Location to see them.")
-    return own + verdict.warnings + merge.notes
+        merge.note("", uploads.WITHHELD, count=others)
+    own_together = [one.within(at) for one in together if one.path.startswith(f"{at}/")]
+    return own + verdict.warnings + merge.notes + own_together
 
 
 def _store_location(
@@ -178,22 +178,34 @@ def _store_location(
     """Write what a merge came to, unless nothing changed. Raises Refused when it would unpublish a shown Location."""
     _refuse_errors(verdict)
     if len(verdict.body) > LARGEST_LOCATION:
-        raise Refused(f"the Location would have more than {LARGEST_LOCATION} bytes")
+        raise Refused.because([uploads.TOO_LARGE.at("", bytes=LARGEST_LOCATION)])
     new_gaps = [gap for gap in verdict.gaps if gap.rule not in row.gaps]
     concerns_ndw = row.is_shown or _is_owed(tenant, row)
     if concerns_ndw and new_gaps:
         raise Refused.because([*new_gaps, *merge.notes])
     shows_or_hides = _is_shown(verdict, row.is_shown) != row.is_shown
     if row.body == verdict.body and (merge.sent or None) == row.cpo_times and not shows_or_hides:
-        return Outcome(changed=False)
+        return Outcome(changed=False, findings=problems.look(tenant, row.id, verdict.document))
     changed = documents.content(row.body) != documents.content(verdict.body)
+    status_of = documents.status_only(old, verdict.document)
     change = None
     if shows_or_hides:
         change = Change()
     elif changed and concerns_ndw:
-        change = Change(evse_uid=documents.status_only(old, verdict.document))
-    rows.write("location", tenant, row.id, _location_columns(tenant, row, verdict, merge.sent or None, unknown), change)
-    return Outcome(changed=changed)
+        change = Change(evse_uid=status_of)
+    columns = _location_columns(tenant, row, verdict, merge.sent or None, unknown)
+    written = rows.write("location", tenant, row.id, columns, change, look=status_of is None)
+    return Outcome(changed=changed, findings=_together(tenant, written, verdict))
+
+
+def _together(tenant: Tenant, written: rows.Written | None, verdict: rules.Verdict) -> list[Finding]:
+    """Return what is odd about a Location together with other objects; nothing is asked when nothing can be."""
+    if written is None:
+        return []
+    has_choice = any(len(ids) > 1 for _, ids in documents.tariff_uses(verdict.document))
+    if not (written.unknown_tariffs or written.shared_keys or has_choice):
+        return []
+    return problems.look(tenant, written.id, verdict.document)
 
 
 def _is_owed(tenant: Tenant, row: Row) -> bool:
@@ -212,13 +224,14 @@ def _location_columns(
 ) -> dict[str, Any]:
     document = verdict.document
     evses = document.get("evses") or []
-    in_service = [evse for evse in evses if evse["status"] != documents.REMOVED]
-    tariff_ids = {t.lower() for evse in in_service for c in evse["connectors"] for t in c.get("tariff_ids") or ()}
+    tariff_ids = {tariff_id.lower() for _, ids in documents.tariff_uses(document) for tariff_id in ids}
+    evse_keys = {key for _, evse in documents.in_service(document) for key in documents.evse_keys(tenant.pk, evse)}
     return _columns(verdict, sent, verdict.unknown if row is None else unknown) | {
         "is_shown": _is_shown(verdict, bool(row and row.is_shown)),
         "publish": document["publish"],
         "gaps": sorted({gap.rule for gap in verdict.gaps}),
         "tariff_ids": sorted(tariff_ids),
+        "evse_keys": sorted(evse_keys - {""}),
         "latitude": float(document["coordinates"]["latitude"]),
         "longitude": float(document["coordinates"]["longitude"]),
         "evse_count": len(evses),
@@ -250,10 +263,10 @@ def put_tariff(tenant: Tenant, document: object) -> Outcome:
 
 def _replace_tariff(tenant: Tenant, row: Row, verdict: rules.Verdict) -> Outcome:
     old = orjson.loads(row.body)
-    was, now = documents.order(old["last_updated"]), documents.order(verdict.document["last_updated"])
-    if now < was or (row.deleted and now == was):
-        state = "deleted" if row.deleted else "last sent"
-        raise Stale(f"/last_updated: not newer than the Tariff you {state} ({old['last_updated']}); not applied")
+    given, sent = verdict.document["last_updated"], old["last_updated"]
+    if row.deleted and documents.order(given) <= documents.order(sent):
+        raise Stale.because([uploads.DELETED_SINCE.at("/last_updated", given=given, sent=sent)])
+    _refuse_stale("Tariff", given, sent)
     if verdict.document["id"] != old["id"]:  # only by case: NDW knows the first spelling
         verdict.document["id"] = old["id"]
         verdict.body = orjson.dumps(verdict.document)
@@ -275,13 +288,32 @@ def delete_tariff(tenant: Tenant, tariff_id: str) -> Outcome:
         named_by = list(naming.order_by("pk").values_list("ocpi_id", flat=True)[:6])
         if named_by:
             locations = ", ".join(named_by[:5]) + (" …" if len(named_by) > 5 else "")
-            hint = "Take the tariff off these connectors first."
-            raise Refused.because(
-                [Finding("", "T-22", "error", f"connectors still name this Tariff; Locations: {locations}", hint)]
-            )
+            raise Refused.because([uploads.STILL_NAMED.at("", locations=locations)])
         deleted = {"deleted_at": _now(), "received_at": _now()}
         rows.write("tariff", tenant, row.id, deleted, Change(priority=Push.Priority.TARIFF_DELETE))
     return Outcome()
+
+
+# --- The rule book has changed -----------------------------------------------------------------------------------------
+
+
+def recheck(kind: rules.Kind, tenant: Tenant, ocpi_id: str) -> None:
+    """Judge a stored object by the rule book as it is now; what NDW has is neither hidden nor changed by that.
+
+    Source: design §7, "Shown".
+    """
+    with tenant.transaction():
+        row = rows.lock(kind, tenant, ocpi_id)
+        if row is None:
+            return
+        verdict = rules.check(kind, orjson.loads(row.body))
+        judged = _judgement(verdict.findings, row.unknown)
+        change = None
+        if verdict.document and kind == "location":
+            columns = _location_columns(tenant, row, verdict, None)
+            judged |= {name: columns[name] for name in ("is_shown", "gaps", "tariff_ids", "evse_keys")}
+            change = Change(priority=Push.Priority.BACKLOG) if judged["is_shown"] != row.is_shown else None
+        rows.write(kind, tenant, row.id, judged, change)
 
 
 # --- What both share ---------------------------------------------------------------------------------------------------
@@ -290,6 +322,12 @@ def delete_tariff(tenant: Tenant, tariff_id: str) -> Outcome:
 def _refuse_errors(verdict: Any) -> None:
     if verdict.errors:
         raise Refused.because(verdict.findings)
+
+
+def _refuse_stale(what: str, given: str, sent: str) -> None:
+    """Raise Stale when an object is older than the one the CPO last sent for the same."""
+    if documents.order(given) < documents.order(sent):
+        raise Stale.because([uploads.STALE.at("/last_updated", given=given, sent=sent, what=what)])
 
 
 def _unknown(what: str) -> Any:
@@ -305,12 +343,26 @@ def _merge(row: Row) -> documents.Merge:
 
 
 def _columns(verdict: rules.Verdict, sent: dict | None, unknown: dict | None) -> dict[str, Any]:
+    kept = [
+        finding for finding in verdict.findings if not finding.broken.is_repair and finding.rule != shape.UNKNOWN.id
+    ]
+    kept += shape.unknown_findings(unknown or {})
     return {
         "ocpi_id": verdict.document["id"],
         "body": verdict.body,
         "last_updated": verdict.document["last_updated"],
         "cpo_times": Jsonb(sent) if sent else None,
         "unknown": Jsonb(unknown) if unknown else None,
-        "findings": Jsonb([finding.as_dict() for finding in verdict.findings]),
         "received_at": _now(),
+    } | _judgement(verdict.findings, unknown)
+
+
+def _judgement(findings: list[Finding], unknown: dict | None) -> dict[str, Any]:
+    """Return the columns that hold what is kept of a verdict: not the repairs, for the stored object has them no more."""
+    kept = [finding for finding in findings if not finding.broken.is_repair and finding.rule != shape.UNKNOWN.id]
+    kept += shape.unknown_findings(unknown or {})
+    return {
+        "findings": Jsonb([finding.stored() for finding in kept]),
+        "warnings": sorted({finding.rule for finding in kept if finding.severity == rules.WARNING}),
+        "edition": rules.EDITION,
     }

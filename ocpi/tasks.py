@@ -7,7 +7,7 @@ it has not acknowledged in the middle (and, while Redis is away, itself: kombu 5
 from celery import shared_task
 from django.db.models import F, Q
 
-from ocpi import backlog, push
+from ocpi import backlog, push, recheck
 from tenants.models import Connection
 
 
@@ -29,3 +29,9 @@ def spread() -> int:
 def prune_attempts() -> int:
     """Delete attempts that are no longer needed as proof."""
     return backlog.prune_attempts()
+
+
+@shared_task(acks_late=False)
+def recheck_stored() -> int:
+    """Judge some of what was judged by another edition of the rule book."""
+    return recheck.outdated(longest_s=5)

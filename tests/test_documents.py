@@ -61,7 +61,7 @@ def test_documents_a_status_that_overtook_a_location_is_kept():
     merged, merge = put(location(3, evse(3, status="CHARGING"), evse(1, "E2")), location(4, evse(2), evse(4, "E2")))
 
     assert statuses(merged) == [("E1", "CHARGING", T[3]), ("E2", "AVAILABLE", T[4])]
-    assert notes(merge) == [("stale", "/evses/0")]
+    assert notes(merge) == [("S-stale", "/evses/0")]
 
 
 def test_documents_a_status_that_overtook_a_location_does_not_hide_its_newer_connectors():
@@ -78,7 +78,7 @@ def test_documents_an_older_connector_does_not_replace_a_newer_one():
     merged, merge = put(stored, location(4, evse(4, connectors=[connector(2), connector(4, "2", max_voltage=400)])))
 
     assert merged["evses"][0]["connectors"] == [connector(3, max_amperage=16), connector(4, "2", max_voltage=400)]
-    assert notes(merge) == [("stale", "/evses/0/connectors/0")]
+    assert notes(merge) == [("S-stale", "/evses/0/connectors/0")]
 
 
 def test_documents_equal_time_and_other_content_is_applied():
@@ -132,7 +132,7 @@ def test_documents_a_missing_evse_that_is_newer_than_the_location_is_kept():
     merged, merge = put(location(5, evse(1), evse(5, "E2")), location(4, evse(4)), {"": T[1]})
 
     assert statuses(merged) == [("E1", "AVAILABLE", T[4]), ("E2", "AVAILABLE", T[5])]
-    assert notes(merge) == [("stale", "/evses")]
+    assert notes(merge) == [("L-04", "/evses")]
 
 
 def test_documents_removal_is_stamped_after_what_was_served():

@@ -335,7 +335,7 @@ def test_push_what_could_not_begin_in_time_is_given_back(cpo, connection, ndw):
     for number in range(40):
         factories.put_location(cpo, id=f"LOC-{number}")
     Connection.objects.update(allowance=100, allowance_at=dt.datetime.now(dt.UTC) - dt.timedelta(minutes=1))
-    ndw.fail_next("delay", times=None, seconds=0.2)
+    ndw.fail_next("delay", times=None, seconds=1)
 
     made = push.drain(0.05)
 

@@ -22,6 +22,13 @@ EVSE, CONNECTOR = f"{LOC}/EVSE-1", f"{LOC}/EVSE-1/1"
 BEFORE, FIRST, LATER, LAST = (f"2026-03-02T{time}Z" for time in ("09:00:00", "09:15:00", "10:00:00", "11:00:00"))
 
 
+@pytest.fixture(autouse=True)
+def tariff(request: pytest.FixtureRequest) -> None:
+    """The Tariff that `cpo`'s connectors name, known before anything else happens."""
+    if "cpo" in request.fixturenames:
+        factories.put_tariff(request.getfixturevalue("cpo"))
+
+
 @pytest.fixture
 def nowhere(cpo: Any) -> Any:
     """A Connection that notes what NDW lacks and sends nothing."""
@@ -130,7 +137,7 @@ def test_put_location_that_lost_an_evse_keeps_it_as_removed(cpo, upload, shown):
     (evse,) = stored.document(cpo)["evses"]
     assert (evse["uid"], evse["status"]) == ("EVSE-1", "REMOVED")
     assert evse["last_updated"] == stored.document(cpo)["last_updated"] > LATER
-    assert findings(response) == [("warning", "L-04", "/evses")]
+    assert findings(response) == [("warning", "L-13", "/evses"), ("warning", "L-04", "/evses")]
     assert stored.pushed(cpo) == [("location LOC-0001", 2, False, "EVSE-1")]
 
 
@@ -141,7 +148,7 @@ def test_put_location_keeps_the_newer_evse(cpo, upload, shown):
 
     document = stored.document(cpo)
     assert (document["name"], document["evses"][0]["status"], document["last_updated"]) == ("Neude", "CHARGING", LAST)
-    assert findings(response) == [("warning", "stale", "/evses/0")]
+    assert findings(response) == [("warning", "S-stale", "/evses/0")]
 
 
 def test_put_location_at_the_same_time_with_other_content_is_applied(cpo, upload, shown):
@@ -208,7 +215,7 @@ def test_upload_refuses_identifiers_that_differ_from_the_url(cpo, upload, shown,
     response = upload.call(method, url, later(body))
 
     assert answer(response) == (200, 2001)
-    assert {(severity, rule) for severity, rule, _ in findings(response)} == {("error", "url-id")}
+    assert {(severity, rule) for severity, rule, _ in findings(response)} == {("error", "L-14")}
     assert stored.everything(cpo) == before
 
 
@@ -234,7 +241,7 @@ def test_upload_is_for_the_party_it_is_addressed_to(cpo, upload, headers, code):
     ("url", "body", "raised"),
     [
         (EVSE, evse_body(status="CHARGING", last_updated=LATER), (LATER, LATER, FIRST)),
-        (CONNECTOR, connector_body(max_amperage=16, last_updated=LATER), (LATER, LATER, LATER)),
+        (CONNECTOR, connector_body(max_amperage=33, last_updated=LATER), (LATER, LATER, LATER)),
     ],
 )
 def test_put_child_touches_the_child_and_the_times_above_it(cpo, upload, shown, url, body, raised):
@@ -292,9 +299,12 @@ def test_location_does_not_grow_without_end(cpo, upload, shown):
 def test_answer_lists_a_hundred_findings_and_counts_them_all(cpo, upload):
     bare = without(evse_body(), "parking_restrictions")
 
-    created = upload.put(LOC, location_body(evses=[bare | {"uid": f"E{n}"} for n in range(150)]))
+    evses = [bare | {"uid": f"E{n}", "evse_id": f"NL*EXA*E{n}"} for n in range(150)]
 
-    assert created.envelope["status_message"] == "Accepted; 150 finding(s), see data."
+    created = upload.put(LOC, location_body(evses=evses))
+
+    first = "/evses/0/parking_restrictions: parking_restrictions is missing; DOT-NL demands it"
+    assert created.envelope["status_message"] == f"Accepted. {first} (150 findings, see data)"
     assert len(created.envelope["data"]) == 100
 
 
@@ -305,7 +315,7 @@ def test_answer_to_an_evse_speaks_of_that_evse(cpo, upload):
     response = upload.patch(f"{LOC}/E1", {"status": "CHARGING", "last_updated": LATER})
 
     own = ("gap", "N-parking_restrictions", "/parking_restrictions")
-    assert findings(response) == [own, ("warning", "withheld", "")]
+    assert findings(response) == [own, ("warning", "S-withheld", "")]
 
 
 # --- PATCH -------------------------------------------------------------------------------------------------------------
@@ -458,7 +468,7 @@ def test_withheld_location_takes_patches_and_is_shown_whole_when_the_last_gap_cl
     upload.put(LOC, without(location_body(), "opening_times"))
 
     status = upload.patch(EVSE, {"status": "CHARGING", "last_updated": LATER})
-    assert (answer(status), findings(status)) == ((200, 1000), [("warning", "withheld", "")])
+    assert (answer(status), findings(status)) == ((200, 1000), [("warning", "S-withheld", "")])
     assert stored.pushed(cpo) == []
 
     upload.patch(LOC, {"opening_times": {"twentyfourseven": True}, "last_updated": LATER})

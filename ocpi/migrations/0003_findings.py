@@ -1,0 +1,69 @@
+"""Findings are kept by rule name, with the rules of the warnings; the keys no two EVSEs may share."""
+
+import django.contrib.postgres.fields
+import django.contrib.postgres.indexes
+from django.db import migrations, models
+
+
+class Migration(migrations.Migration):
+    dependencies = [
+        ("ocpi", "0002_storage"),
+        ("tenants", "0003_connection_spread_for"),
+    ]
+
+    operations = [
+        migrations.AddField(
+            model_name="location",
+            name="edition",
+            field=models.CharField(default="", help_text="Of the rule book the verdict was made with.", max_length=8),
+        ),
+        migrations.AddField(
+            model_name="location",
+            name="evse_keys",
+            field=django.contrib.postgres.fields.ArrayField(
+                base_field=models.TextField(),
+                default=list,
+                help_text="Of the same EVSEs, what no other may have: <tenant>/<uid>, and the evse_id without separators.",
+                size=None,
+            ),
+        ),
+        migrations.AddField(
+            model_name="location",
+            name="warnings",
+            field=django.contrib.postgres.fields.ArrayField(
+                base_field=models.TextField(), default=list, help_text="Rules of the warnings among them.", size=None
+            ),
+        ),
+        migrations.AddField(
+            model_name="tariff",
+            name="edition",
+            field=models.CharField(default="", help_text="Of the rule book the verdict was made with.", max_length=8),
+        ),
+        migrations.AddField(
+            model_name="tariff",
+            name="warnings",
+            field=django.contrib.postgres.fields.ArrayField(
+                base_field=models.TextField(), default=list, help_text="Rules of the warnings among them.", size=None
+            ),
+        ),
+        migrations.AlterField(
+            model_name="location",
+            name="findings",
+            field=models.JSONField(
+                default=list, help_text="Gaps and warnings of the last verdict; repairs are not kept."
+            ),
+        ),
+        migrations.AlterField(
+            model_name="tariff",
+            name="findings",
+            field=models.JSONField(
+                default=list, help_text="Gaps and warnings of the last verdict; repairs are not kept."
+            ),
+        ),
+        migrations.AddIndex(
+            model_name="location",
+            index=django.contrib.postgres.indexes.GinIndex(
+                models.F("evse_keys"), fastupdate=False, name="location_evse_keys"
+            ),
+        ),
+    ]
