@@ -58,13 +58,15 @@ def write_bodies(folder: Path) -> tuple[Path, Path]:
 
 
 def curls(base_url: str, tenant: dict[str, Any], bodies: tuple[Path, Path]) -> list[str]:
-    """Return lines for a shell: upload both bodies, pull them as NDW does, look at what NDW was pushed."""
+    """Return lines for a shell: check a body, upload both, pull them as NDW does, look at what NDW was pushed."""
     party, (tariff, location) = "/".join(PARTY), bodies
     upload = f"curl -X PUT -H 'Authorization: Token {tenant['upload_token']}' -H 'Content-Type: application/json'"
     pull = f"curl -H 'Authorization: Token {tenant['pull_token']}'"
+    validate = upload.replace("PUT", "POST", 1)
     receiver = f"{base_url}/ocpi/receiver/2.2.1"
     simulator = tenant["ndw"]["push_url"].split("/", 3)
     return [
+        f"{validate} -d @'{location}' '{base_url}/api/v1/validate?kind=location'",
         f"{upload} -d @'{tariff}' {receiver}/tariffs/{party}/ADHOC-1",
         f"{upload} -d @'{location}' {receiver}/locations/{party}/LOC-0001",
         f"{pull} {base_url}/ocpi/sender/{party}/2.2.1/locations",

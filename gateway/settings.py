@@ -46,6 +46,8 @@ INSTALLED_APPS = [
     "django.contrib.messages",
     "django.contrib.staticfiles",
     "rest_framework",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
 ]
 MIDDLEWARE = [
     "ocpi.middleware.OcpiMiddleware",
@@ -128,12 +130,29 @@ DATA_UPLOAD_MAX_NUMBER_FIELDS = 2000
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [],  # every view names its own: an upload token is not a pull token
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
-    "DEFAULT_PARSER_CLASSES": [],  # ocpi.receive reads bodies itself
+    "DEFAULT_PARSER_CLASSES": [],  # ocpi.bodies reads them itself
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_CONTENT_NEGOTIATION_CLASS": "ocpi.envelope.AlwaysJson",
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "EXCEPTION_HANDLER": "ocpi.errors.handle",
     "UNAUTHENTICATED_USER": None,
     "URL_FORMAT_OVERRIDE": None,
+}
+
+SPECTACULAR_SETTINGS = {
+    "TITLE": "OCPI gateway",
+    "DESCRIPTION": (
+        "Upload Locations and Tariffs over OCPI 2.2.1 (*OCPI Receiver*), check them and see what is to be mended "
+        "(*REST*); NDW pulls them (*OCPI Sender*). Every finding names a rule: **[the rule book](/api/docs/rules/)**, "
+        "**[het regelboek in het Nederlands](/api/docs/rules/?lang=nl)**."
+    ),
+    "VERSION": "1",
+    "OAS_VERSION": "3.1.0",
+    "PREPROCESSING_HOOKS": ["ocpi.openapi_ocpi.only_rest"],
+    "POSTPROCESSING_HOOKS": ["ocpi.openapi_ocpi.complete"],
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "SWAGGER_UI_SETTINGS": {"deepLinking": True, "validatorUrl": None},  # or each page would be sent to swagger.io
 }
 
 # kombu and redis-py spell a unix socket differently.
@@ -165,6 +184,7 @@ CELERY_BEAT_MAX_LOOP_INTERVAL = 2
 CELERY_BEAT_SCHEDULE = {
     "sweep": {"task": "ocpi.tasks.drain", "schedule": 5.0, "options": {"expires": 5}},
     "spread": {"task": "ocpi.tasks.spread", "schedule": 5.0, "options": {"expires": 5}},
+    "recheck": {"task": "ocpi.tasks.recheck_stored", "schedule": 60.0, "options": {"expires": 60}},
     "prune": {"task": "ocpi.tasks.prune_attempts", "schedule": 3600.0, "options": {"expires": 3600}},
 }
 
@@ -234,7 +254,9 @@ UNFOLD = {
             {
                 "title": "Uploaded",
                 "items": [
-                    _page("Locations", "location_on", "ocpi.location"),
+                    _page("Problems", "rule", "ocpi.location") | {"link": reverse_lazy("admin:ocpi_problems")},
+                    _page("Locations", "location_on", "ocpi.location")
+                    | {"active": lambda request: "/ocpi/location/" in request.path and "/problems/" not in request.path},
                     _page("Tariffs", "euro", "ocpi.tariff"),
                 ],
             },

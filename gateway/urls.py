@@ -1,10 +1,10 @@
-"""/admin/, /ocpi/, /oauth/ and the two health checks."""
+"""/admin/, /ocpi/, /oauth/, /api/ with its documentation, and the two health checks."""
 
 from django.contrib import admin
-from django.urls import include, path
+from django.urls import include, path, re_path
 from django.views.generic import RedirectView
 
-from ocpi import health
+from ocpi import docs, health
 from tenants import oauth
 
 urlpatterns = [
@@ -14,4 +14,7 @@ urlpatterns = [
     path("healthz", health.healthz, name="healthz"),
     path("readyz", health.readyz, name="readyz"),
     path("", include("ocpi.urls")),
+    re_path(r"^api/schema/?\Z", docs.SchemaView.as_view(), name="schema"),
+    re_path(r"^api/docs/?\Z", docs.DocsView.as_view(), name="docs"),
+    re_path(r"^api/docs/rules/?\Z", docs.RulesView.as_view(), name="rules"),
 ]

@@ -1,15 +1,18 @@
 """What can be wrong with a request, and the one place where it becomes an answer.
 
-Bad JSON is HTTP 400, no valid credential 401, another's URL 404; past that HTTP stays 200 and `status_code` tells.
-Source: OCPI 2.2.1 status_codes; protocol §2.3.
+OCPI: bad JSON is HTTP 400, no valid credential 401, another's URL 404; past that HTTP stays 200 and `status_code` tells.
+Elsewhere the HTTP status tells, and the body is a problem of RFC 9457.
+Source: OCPI 2.2.1 status_codes; protocol §2.3; RFC 9457.
 """
 
 import logging
 from collections.abc import Iterable
+from http import HTTPStatus
 
 import orjson
+from django.core.exceptions import SuspiciousOperation
 from django.db import InterfaceError, OperationalError
-from django.http import HttpResponse, JsonResponse
+from django.http import HttpResponse
 from rest_framework import exceptions
 from rest_framework.views import set_rollback
 
@@ -48,7 +51,7 @@ class Refused(OcpiError):
         return cls(f"{first.path}: {first.message}" if first.path else first.message, findings)
 
 
-class Stale(OcpiError):
+class Stale(Refused):
     """Older than what the CPO itself last sent; not applied. Source: protocol §2.9."""
 
 
@@ -76,20 +79,28 @@ class UnsupportedMedia(OcpiError):
     http_status, status_code = 415, CLIENT_ERROR
 
 
+class BadParameter(OcpiError):
+    """A parameter in the query of the REST side is not what it may be; the message begins with its name."""
+
+    http_status = 400
+
+
 def handle(error: Exception, context: dict) -> HttpResponse:
-    """Answer an exception of an OCPI view (DRF's EXCEPTION_HANDLER)."""
+    """Answer an exception of an API view (DRF's EXCEPTION_HANDLER)."""
     set_rollback()
     request = context["request"]
     if isinstance(error, OcpiError):
         code = _unknown_code(request.path) if isinstance(error, UnknownObject) else error.status_code
-        return _envelope(error, code)
+        return _answer(request.path, error.http_status, code, str(error), error.findings)
     if isinstance(error, exceptions.APIException):
-        return _api_exception(error)
+        return _api_exception(error, request.path)
+    if isinstance(error, SuspiciousOperation):  # what Django refuses to take apart, such as too many parameters
+        return plain(400, request.path)
     if isinstance(error, OperationalError | InterfaceError):
         logger.error("Database not available: %s", type(error).__name__)
-        return unavailable()
+        return _unavailable(request.path)
     logger.exception("Unhandled error at %s %s", request.method, request.path)
-    return envelope.answer(code=SERVER_ERROR, message="Internal error; it has been noted.", http_status=500)
+    return _answer(request.path, 500, SERVER_ERROR, "Internal error; it has been noted.")
 
 
 def _unknown_code(path: str) -> int:
@@ -101,21 +112,28 @@ def as_data(findings: list[Finding]) -> bytes | None:
     return orjson.dumps([finding.as_dict() for finding in findings[:LISTED]]) if findings else None
 
 
-def _envelope(error: OcpiError, code: int) -> HttpResponse:
-    data = as_data(error.findings)
-    return envelope.answer(code=code, message=str(error), http_status=error.http_status, data=data)
+def _answer(path: str, http_status: int, code: int, message: str, findings: Iterable[Finding] = ()) -> HttpResponse:
+    """Answer in the form of the path: the envelope, or a problem, whose HTTP status alone must tell."""
+    listed = list(findings)[:LISTED]
+    if path.startswith("/ocpi/"):
+        return envelope.answer(code=code, message=message, http_status=http_status, data=as_data(listed))
+    status = http_status if http_status >= 400 else 422
+    problem = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status, "detail": message}
+    if listed:
+        problem["findings"] = [finding.as_dict() for finding in listed]
+    return HttpResponse(orjson.dumps(problem), status=status, content_type="application/problem+json")
 
 
-def _api_exception(error: exceptions.APIException) -> HttpResponse:
-    response = envelope.answer(code=CLIENT_ERROR, message=str(error.detail), http_status=error.status_code)
+def _api_exception(error: exceptions.APIException, path: str) -> HttpResponse:
+    response = _answer(path, error.status_code, CLIENT_ERROR, str(error.detail))
     if getattr(error, "auth_header", None):
         response["WWW-Authenticate"] = error.auth_header  # type: ignore[attr-defined]
     return response
 
 
-def unavailable() -> HttpResponse:
+def _unavailable(path: str) -> HttpResponse:
     """Answer that the database does not: nothing was stored, try again."""
-    response = envelope.answer(code=SERVER_ERROR, message="Not available now; try again.", http_status=503)
+    response = _answer(path, 503, SERVER_ERROR, "Not available now; try again.")
     response["Retry-After"] = "5"
     return response
 
@@ -130,9 +148,5 @@ def plain(http_status: int, path: str) -> HttpResponse:
         503: "Not available now.",
     }
     message = messages.get(http_status, "Internal error." if http_status >= 500 else "Refused.")
-    if path.startswith("/ocpi/"):
-        code = SERVER_ERROR if http_status >= 500 else CLIENT_ERROR
-        code = _unknown_code(path) if http_status == 404 else code
-        return envelope.answer(code=code, message=message, http_status=http_status)
-    problem = {"type": "about:blank", "title": message, "status": http_status}
-    return JsonResponse(problem, status=http_status, content_type="application/problem+json")
+    code = SERVER_ERROR if http_status >= 500 else CLIENT_ERROR
+    return _answer(path, http_status, _unknown_code(path) if http_status == 404 else code, message)

@@ -15,14 +15,13 @@ from typing import Any
 from urllib.parse import urlencode
 
 import orjson
-from django.conf import settings
 from django.http import HttpResponse
 from rest_framework.request import Request
 
 from ocpi import envelope, errors
 from ocpi.models import Location
 from ocpi.rules import canonical_time
-from ocpi.views import OcpiView, find, part_of
+from ocpi.views import OcpiView, base_url, find, part_of
 from tenants import sql
 from tenants.authentication import PullToken, UploadToken
 from tenants.models import Credential, Tenant, Token
@@ -42,11 +41,6 @@ class SenderView(OcpiView):
 
 
 # --- Versions ----------------------------------------------------------------------------------------------------------
-
-
-def base_url(request: Request) -> str:
-    """Return the address callers reach us at, without a slash at the end."""
-    return settings.PUBLIC_URL or request.build_absolute_uri("/").rstrip("/")
 
 
 def _versions(root: str) -> HttpResponse:

@@ -1,9 +1,9 @@
-"""Every OCPI path, receiver then sender; with and without a slash at the end."""
+"""Every path of OCPI, receiver then sender, and of the REST side; with and without a slash at the end."""
 
 from django.urls import URLPattern, re_path
 from django.views import View
 
-from ocpi import receive, serve
+from ocpi import api, receive, serve
 
 PARTY = r"(?P<country_code>[^/]+)/(?P<party_id>[^/]+)"
 LOCATION = r"(?P<location_id>[^/]+)"
@@ -13,12 +13,12 @@ CONNECTOR = EVSE + r"/(?P<connector_id>[^/]+)"
 
 def route(pattern: str, view: type[View], name: str) -> URLPattern:
     """Return the route; a redirect to the other slash form would lose an upload's body."""
-    return re_path(rf"^ocpi/{pattern}/?\Z", view.as_view(), name=name)
+    return re_path(rf"^{pattern}/?\Z", view.as_view(), name=name)
 
 
-RECEIVER, SENDER = "receiver/2[.]2[.]1", f"sender/{PARTY}"
+RECEIVER, SENDER, REST = "ocpi/receiver/2[.]2[.]1", f"ocpi/sender/{PARTY}", "api/v1"
 urlpatterns = [
-    route("receiver/versions", serve.ReceiverVersionsView, "receiver-versions"),
+    route("ocpi/receiver/versions", serve.ReceiverVersionsView, "receiver-versions"),
     route(RECEIVER, serve.ReceiverDetailsView, "receiver-details"),
     route(f"{RECEIVER}/locations/{PARTY}/{LOCATION}", receive.LocationView, "receiver-location"),
     route(f"{RECEIVER}/locations/{PARTY}/{EVSE}", receive.EvseView, "receiver-evse"),
@@ -31,4 +31,6 @@ urlpatterns = [
     route(f"{SENDER}/2[.]2[.]1/locations/{EVSE}", serve.LocationView, "sender-evse"),
     route(f"{SENDER}/2[.]2[.]1/locations/{CONNECTOR}", serve.LocationView, "sender-connector"),
     route(f"{SENDER}/2[.]2[.]1/tariffs", serve.TariffListView, "sender-tariffs"),
+    route(f"{REST}/validate", api.ValidateView, "rest-validate"),
+    route(f"{REST}/problems", api.ProblemsView, "rest-problems"),
 ]

@@ -3,6 +3,7 @@
 from typing import Any, NoReturn, cast
 
 import orjson
+from django.conf import settings
 from django.db.models.functions import Lower
 from django.http import HttpResponse
 from rest_framework import exceptions
@@ -75,6 +76,11 @@ def _party(request: Request, direction: str) -> tuple[str, str] | None:
     return (
         (values[0], values[1]) if all(value.isascii() and value.isprintable() and value for value in values) else None
     )
+
+
+def base_url(request: Request) -> str:
+    """Return the address callers reach us at, without a slash at the end."""
+    return settings.PUBLIC_URL or request.build_absolute_uri("/").rstrip("/")
 
 
 def find(tenant: Tenant, model: type[Location] | type[Tariff], ocpi_id: str, **conditions: Any) -> Any:

@@ -21,6 +21,7 @@ from tests.documents import evse_body, location_body, tariff_body
 METHODS = ["GET", "HEAD", "OPTIONS", "PUT", "PATCH", "DELETE", "POST"]
 NAMES = [str(pattern.name) for pattern in urls.urlpatterns]
 OF_A_PARTY = [str(pattern.name) for pattern in urls.urlpatterns if "country_code" in pattern.pattern.regex.groupindex]
+FOR_UPLOAD_TOKENS = ("receiver", "rest")
 CANARY = "canary-3f9c1b"
 IDS = {"location_id": "LOC-0001", "evse_uid": "EVSE-1", "connector_id": "1", "tariff_id": "ADHOC-1"}
 LATER = "2026-03-02T10:00:00Z"
@@ -35,12 +36,12 @@ def url(name: str, party_id: str = "EXA", **ids: str) -> str:
 
 def purpose(name: str) -> str:
     """Return the purpose of credentials that opens a route."""
-    return Token.Purpose.UPLOAD if name.startswith("receiver") else Token.Purpose.PULL
+    return Token.Purpose.UPLOAD if name.startswith(FOR_UPLOAD_TOKENS) else Token.Purpose.PULL
 
 
 def other_purpose(name: str) -> str:
     """Return the purpose that does not."""
-    return Token.Purpose.PULL if name.startswith("receiver") else Token.Purpose.UPLOAD
+    return Token.Purpose.PULL if name.startswith(FOR_UPLOAD_TOKENS) else Token.Purpose.UPLOAD
 
 
 def body_for(name: str, party_id: str) -> Any:
@@ -57,6 +58,14 @@ def call(method: str, path: str, authorization: str | None, body: Any = None) ->
     return CLIENT.generic(
         method, path, raw if method in ("PUT", "PATCH", "POST") else "", "application/json", headers=headers
     )
+
+
+def assert_refused(response: Any, method: str, name: str, status: int, code: int) -> None:
+    """Assert the HTTP status, and what the body says in the form of the route: an envelope, or a problem."""
+    assert response.status_code == status
+    if method != "HEAD":
+        told = response.json()
+        assert told["status"] == status if name.startswith("rest") else told["status_code"] == code
 
 
 def seen(response: Any) -> tuple[int, dict, dict]:
@@ -127,9 +136,8 @@ def test_without_a_valid_credential_every_url_is_401(both, name, credential):
     for method in METHODS:
         response = call(method, url(name), authorization, body_for(name, "EXA"))
 
-        assert response.status_code == 401
-        assert method == "HEAD" or response.json()["status_code"] == 2000
-        assert response["WWW-Authenticate"] == ("Token" if name.startswith("receiver") else "Token, Bearer")
+        assert_refused(response, method, name, 401, 2000)
+        assert response["WWW-Authenticate"] == ("Token" if name.startswith(FOR_UPLOAD_TOKENS) else "Token, Bearer")
     assert stored.everything(cpo) == before
 
 
@@ -202,8 +210,7 @@ def test_credential_of_the_other_purpose_is_403_on_its_own_party(both, name):
     for method in METHODS:
         response = call(method, url(name), f"Token {token}", body_for(name, "EXA"))
 
-        assert response.status_code == 403
-        assert method == "HEAD" or response.json()["status_code"] == 2000
+        assert_refused(response, method, name, 403, 2000)
     assert stored.everything(cpo) == before
 
 
@@ -255,7 +262,14 @@ def test_tenants_with_the_same_ids_get_their_own(both, name):
 
 # --- No byte -----------------------------------------------------------------------------------------------------------
 
-QUERIES = ["", "?limit=1", "?offset=1", "?date_from=2020-01-01T00:00:00Z", "?limit=1000&date_to=2030-01-01T00:00:00Z"]
+QUERIES = [
+    "",
+    "?kind=location",
+    "?limit=1",
+    "?offset=1",
+    "?date_from=2020-01-01T00:00:00Z",
+    "?limit=1000&date_to=2030-01-01T00:00:00Z",
+]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -263,6 +277,7 @@ def test_no_byte_of_a_rival_is_served(both, name):
     token = f"Token {factories.make_token(both[0], purpose(name))}"
     paths = [url(name), url(name, "RIV"), url(name, location_id="RIVAL-2", tariff_id="RIVAL-2")]
     asked = [("GET", url(name) + query) for query in QUERIES] + [(m, path) for m in METHODS for path in paths]
+    asked += [("POST", url(name) + query) for query in QUERIES]
 
     for method, path in asked:
         response = call(method, path, token, body_for(name, "RIV"))
@@ -321,7 +336,7 @@ def test_pull_token_for_all_sees_each_party_under_its_own_url(both):
     assert call("GET", url("sender-locations", "RIV"), token).status_code == 404
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if name.startswith("receiver")])
+@pytest.mark.parametrize("name", [name for name in NAMES if name.startswith(FOR_UPLOAD_TOKENS)])
 def test_pull_token_for_all_uploads_nothing(both, name):
     token, before = f"Token {factories.make_token(None, Token.Purpose.PULL)}", stored.everything(both[0])
 

@@ -1,0 +1,51 @@
+"""The body of a request, read by ourselves and parsed strictly: for uploads over OCPI and for the plain REST side."""
+
+import re
+from typing import Any
+
+from django.utils.http import parse_header_parameters
+from rest_framework.request import Request
+
+from ocpi import errors, reader
+
+LARGEST_BODY = 1_048_576
+_DIGITS = re.compile(r"[0-9]{1,100}")
+
+
+def read_body(request: Request, *, needs_type: bool = True) -> Any:
+    """Return the parsed body of an upload; without `needs_type` a body of no type at all counts as JSON.
+
+    Reads the stream itself: Django takes a chunked body for an empty one.
+    Raises UnsupportedMedia, TooLarge, Malformed.
+    """
+    media_type, parameters = parse_header_parameters(request.META.get("CONTENT_TYPE", ""))
+    is_json = media_type.lower() == "application/json" or not (media_type or needs_type)
+    if not is_json or parameters.get("charset", "utf-8").lower() not in ("", "utf-8", "utf8"):
+        raise errors.UnsupportedMedia("Send Content-Type: application/json, in UTF-8.")
+    if request.META.get("HTTP_CONTENT_ENCODING", "identity").lower() != "identity":
+        raise errors.UnsupportedMedia("Send the body without Content-Encoding.")
+    try:
+        return reader.read(_raw(request))
+    except reader.NotJson as error:
+        raise errors.Malformed(f"The body is not acceptable JSON: {error}") from error
+
+
+def _raw(request: Request) -> bytes:
+    length = request.META.get("CONTENT_LENGTH") or "0"
+    is_chunked = "HTTP_TRANSFER_ENCODING" in request.META
+    if not is_chunked and not _DIGITS.fullmatch(length):
+        raise errors.Malformed("Content-Length is not a number.")
+    stream = request.META["wsgi.input"]
+    left = LARGEST_BODY + 1 if is_chunked else int(length)
+    if left > LARGEST_BODY and not is_chunked:
+        raise errors.TooLarge(f"The body may have at most {LARGEST_BODY} bytes.")
+    pieces = []
+    while left > 0 and (piece := stream.read(min(left, 65536))):
+        pieces.append(piece)
+        left -= len(piece)
+    raw = b"".join(pieces)
+    if len(raw) > LARGEST_BODY:
+        raise errors.TooLarge(f"The body may have at most {LARGEST_BODY} bytes.")
+    if not is_chunked and left:
+        raise errors.Malformed("The body ended before its Content-Length.")
+    return raw
