@@ -15,7 +15,7 @@ from gateway import embedded
 
 OWN_SERVERS = {"run", "demo"}  # start them themselves, and are who makes secrets
 NO_SERVERS = {
-    *("help", "version", "check", "diffsettings", "collectstatic", "findstatic", "spectacular"),
+    *("help", "version", "check", "diffsettings", "collectstatic", "findstatic", "spectacular", "rules"),
     *("makemessages", "compilemessages", "makemigrations", "startapp", "startproject"),
 }
 

@@ -275,9 +275,18 @@ def _read(after: str) -> tuple[str, int, int]:
 
 
 def of_tenant(
-    tenant: Tenant, kind: str, *, severity: str | None = None, rule: str | None = None, first: int = 0
+    tenant: Tenant,
+    kind: str,
+    *,
+    severity: str | None = None,
+    rule: str | None = None,
+    first: int = 0,
+    shared: set[str] | None = None,
 ) -> Iterator[Problem]:
-    """Yield a tenant's problems of one kind of object, from the row `first` on; its database is read in batches."""
+    """Yield a tenant's problems of one kind of object, from the row `first` on; its rows are read in batches.
+
+    `shared` is what `all_shared` returned, for who goes through many tenants.
+    """
     is_alone = kind == "tariff" or severity == GAP or (rule is not None and rule not in TOGETHER)
     rows = _rows(tenant, kind)
     if is_alone:
@@ -285,14 +294,14 @@ def of_tenant(
     if is_alone and rule:
         has_rule = Q(warnings__contains=[rule])
         rows = rows.filter(has_rule | Q(gaps__contains=[rule]) if kind == "location" else has_rule)
-    others, shared = Others(tenant), set[str]()
+    others, is_given = Others(tenant), shared is not None
     for number, batch in enumerate(_batches(rows, first)):
         together: dict[int, list[Finding]] = {}
         if not is_alone:
             with tenant.transaction():
-                if number < 2:  # the first batch is often all that is asked for; the whole country pays for the rest
-                    shared = _all_shared() if number else _shared(batch)
-                together = _together(others, batch, shared, rule)
+                if not is_given and number < 2:  # often one batch is all; for the rest the whole country is looked at
+                    shared = all_shared() if number else _shared(batch)
+                together = _together(others, batch, shared or set(), rule)
         for row in batch:
             for finding in restore(row["findings"]) + together.get(row["pk"], []):
                 if severity in (None, finding.severity) and rule in (None, finding.rule):
@@ -343,7 +352,7 @@ def _shared(batch: list[dict[str, Any]]) -> set[str]:
     return {key for (key,) in found}
 
 
-def _all_shared() -> set[str]:
+def all_shared() -> set[str]:
     """Return all EVSE keys that stand in two Locations or more: half a second for the whole country."""
     found = sql.run("SELECT key FROM ocpi_location, unnest(evse_keys) key GROUP BY key HAVING count(*) > 1", [])
     return {key for (key,) in found}

@@ -240,7 +240,7 @@ def test_home_counts_and_names_what_needs_a_look(boss, cpo):
     assert cards == {
         "Tenants": (1, "1 live credentials"),
         "Locations": (3, "1 shown to NDW"),
-        "Not shown": (2, "withheld or not published"),
+        "EVSEs held back": (1, "in 1 Locations with gaps"),
         "Tariffs": (1, "in force"),
         "Waiting": (1, "changes NDW lacks"),
         "Rejected": (1, "refused by NDW"),
@@ -251,8 +251,10 @@ def test_home_counts_and_names_what_needs_a_look(boss, cpo):
     assert "goes nowhere" in page
     assert "LOC-0001 location NL-EXA → staging OCPI 2001: bad" in page
     for card in response.context["cards"]:
-        found = boss.get(card["url"]).context["cl"].queryset.count()
-        assert found == card["number"], card
+        if card["title"] == "EVSEs held back":
+            assert boss.get(card["url"]).context["total"].held_back == card["number"]
+        else:
+            assert boss.get(card["url"]).context["cl"].queryset.count() == card["number"], card
 
 
 # --- Tenants -----------------------------------------------------------------------------------------------------------
@@ -669,8 +671,9 @@ def test_uploads_and_deliveries_are_read_only_also_for_a_superuser(boss, model):
 
 def test_location_page_shows_gaps_evses_delivery_and_document(boss, cpo):
     connect_to_nowhere(cpo)
+    put_tariff(cpo)
     put_location(cpo)
-    put_location(cpo, id="GAPS", energy_mix=None)
+    put_location(cpo, id="GAPS", energy_mix=None, evses=[evse_body(uid="EVSE-2", evse_id="NL*EXA*E1001*2")])
     pks = Location.objects.order_by("pk").values_list("pk", flat=True)
 
     shown, withheld = (text(boss.get(url(Location, "change", pk))) for pk in pks)
@@ -678,10 +681,13 @@ def test_location_page_shows_gaps_evses_delivery_and_document(boss, cpo):
     assert "Marktplein, Marktplein 1, Utrecht NDW shown" in shown
     assert "None: nothing to mend." in shown
     assert "NL-EXA → staging blocked" in shown
-    assert "EVSE-1 NL*EXA*E1001*1 AVAILABLE 1: IEC_62196_T2, socket 22.08 kW (AC_3_PHASE, 230 V, 32 A) ADHOC-1" in shown
+    assert (
+        "EVSE-1 NL*EXA*E1001*1 AVAILABLE 1: IEC_62196_T2, socket 22.08 kW (AC_3_PHASE, 230 V, 32 A) ADHOC-1 Night"
+        in shown
+    )
     assert "&quot;party_id&quot;: &quot;EXA&quot;" in shown
     assert "NDW withheld" in withheld
-    assert "gap /energy_mix DOT-NL demands energy_mix" in withheld
+    assert "gap /energy_mix energy_mix is missing; DOT-NL demands it" in withheld
     assert "None: NDW has not been sent this object" in withheld
 
 
@@ -707,7 +713,7 @@ def test_location_without_what_is_optional_is_shown_too(boss, cpo):
     assert "EVSEs None." in pages["EMPTY"]
 
 
-def test_location_list_is_filtered_by_what_ndw_sees_and_by_gap(boss, cpo):
+def test_location_list_is_filtered_by_what_ndw_sees_and_by_rule(boss, cpo):
     put_location(cpo, id="SHOWN")
     put_location(cpo, id="GAPS", energy_mix=None)
     put_location(cpo, id="UNPUB", publish=False)
@@ -719,7 +725,7 @@ def test_location_list_is_filtered_by_what_ndw_sees_and_by_gap(boss, cpo):
     assert ids(visible="hidden") == ["GAPS", "UNPUB"]
     assert ids(visible="withheld") == ["GAPS"]
     assert ids(visible="unpublished") == ["UNPUB"]
-    assert (ids(gap="energy_mix"), ids(gap="tariff_ids")) == (["GAPS"], [])
+    assert (ids(rule="N-energy_mix"), ids(rule="N-tariff_ids")) == (["GAPS"], [])
 
 
 def test_tariff_page_shows_prices_and_tombstones_stay(boss, cpo):

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from django.db.models import Count, Min, Q
+from django.db.models import Count, Min, Q, Sum
 from django.http import HttpRequest
 
 from ocpi.admin import tables
@@ -34,23 +34,29 @@ def fill(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
 
 
 def _counts() -> dict[str, int]:
-    return {
+    held_back = Q(publish=True, is_shown=False)
+    locations = Location.objects.aggregate(
+        locations=Count("pk"),
+        shown=Count("pk", filter=Q(is_shown=True)),
+        withheld=Count("pk", filter=held_back),
+        held_back=Sum("evse_count", filter=held_back, default=0),
+    )
+    return locations | {
         "tenants": Tenant.objects.count(),
         "credentials": Token.objects.live().count() + OAuthClient.objects.live().count(),
         "connections": Connection.objects.filter(is_retired=False).count(),
-        "locations": Location.objects.count(),
-        "shown": Location.objects.filter(is_shown=True).count(),
         "tariffs": Tariff.objects.filter(deleted_at=None).count(),
         "rejected": Push.objects.filter(state=Push.State.REJECTED).count(),
     }
 
 
 def _cards(counts: dict[str, int]) -> list[dict[str, Any]]:
-    hidden = counts["locations"] - counts["shown"]
     return [
         _card("Tenants", counts["tenants"], f"{counts['credentials']:,} live credentials", "tenants_tenant_changelist"),
         _card("Locations", counts["locations"], f"{counts['shown']:,} shown to NDW", "ocpi_location_changelist"),
-        _card("Not shown", hidden, "withheld or not published", "ocpi_location_changelist", visible="hidden"),
+        _card(
+            "EVSEs held back", counts["held_back"], f"in {counts['withheld']:,} Locations with gaps", "ocpi_problems"
+        ),
         _card("Tariffs", counts["tariffs"], "in force", "ocpi_tariff_changelist"),
         _card("Waiting", counts["waiting"], "changes NDW lacks", "ocpi_push_changelist", state="waiting"),
         _card("Rejected", counts["rejected"], "refused by NDW", "ocpi_push_changelist", state="rejected"),

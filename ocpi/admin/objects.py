@@ -4,16 +4,26 @@ from typing import Any
 
 from django.contrib import admin
 from django.db.models import Q, QuerySet
+from django.db.models.functions import Lower
 from django.http import HttpRequest
+from django.urls import URLPattern, path
 from django.utils.safestring import SafeString
 from unfold.decorators import display
 
+from ocpi import overview
+from ocpi.admin import problems as pages
 from ocpi.admin import tables
+from ocpi.admin.filters import LocationRuleFilter, MendedFilter, SeverityFilter, TariffFilter, TariffRuleFilter
 from ocpi.admin.lists import TENANT, ChoiceFilter, ReadOnlyAdmin
 from ocpi.models import Location, OcpiObject, Tariff
-from ocpi.rules.profiles import DOT_NL_2026
+from ocpi.problems import look
+from ocpi.rules import Finding, restore
+from ocpi.rules.findings import in_order
+from ocpi.rules.prices import price_line
+from ocpi.rules.profiles import AFIR_2025_655
 from tenants import html
 
+_TIMES = ["updated", "received", "first_received"]
 VISIBLE_COLOURS = {"shown": "success", "withheld": "danger", "not published": "info"}
 
 
@@ -25,6 +35,7 @@ class ObjectAdmin(ReadOnlyAdmin):
     search_fields = ["ocpi_id"]
     search_help_text = "Part of the id"
     ordering = ["-pk"]
+    show_facets = admin.ShowFacets.NEVER  # dozens of rules, each of them a count
     updated = html.moment("last_updated", "last updated (CPO)")
     received = html.moment("received_at", "received")
     first_received = html.moment("created_at", "first received")
@@ -33,10 +44,14 @@ class ObjectAdmin(ReadOnlyAdmin):
         """Leave in the database what no list shows."""
         return super().get_queryset(request).defer("findings", "unknown", "cpo_times")
 
+    def found(self, item: OcpiObject) -> list[Finding]:
+        """Return what the CPO should mend."""
+        return restore(item.findings)
+
     @html.field("")  # the heading says it
     def finding_list(self, item: OcpiObject) -> SafeString | str:
         """Show what the CPO should mend."""
-        return tables.findings(item.findings)
+        return tables.findings(in_order(self.found(item)))
 
     @html.field("")  # the heading says it
     def delivery_list(self, item: OcpiObject) -> SafeString | str:
@@ -67,30 +82,38 @@ class VisibleFilter(ChoiceFilter):
     }
 
 
-class GapFilter(ChoiceFilter):
-    """By a demand of DOT-NL that is not met."""
-
-    title, parameter_name = "gap", "gap"
-    choices_by_word = {
-        demand.field: (demand.field, Q(gaps__contains=[f"N-{demand.field}"]))
-        for demands in DOT_NL_2026.demands.values()
-        for demand in demands
-    }
-
-
 @admin.register(Location)
 class LocationAdmin(ObjectAdmin):
     """Locations as they are stored and served."""
 
     list_display = ["ocpi_id", "tenant", "place", "visible", "gap_list", "evse_total", "updated", "received"]
-    list_filter = [VisibleFilter, GapFilter, TENANT]
+    list_filter = [VisibleFilter, SeverityFilter, LocationRuleFilter, MendedFilter, TariffFilter, TENANT]
     fieldsets = [
-        (None, {"fields": ["ocpi_id", "tenant", "place", "visible", "updated", "received", "first_received"]}),
+        (None, {"fields": ["ocpi_id", "tenant", "place", "visible", *_TIMES]}),
         ("Findings", {"fields": ["finding_list"]}),
         ("Delivery", {"fields": ["delivery_list"]}),
         ("EVSEs", {"fields": ["evse_list"]}),
+        (f"Readiness for {AFIR_2025_655} (advisory, blocks nothing)", {"fields": ["advice_list"]}),
         ("As it is served", {"fields": ["document_text", "unknown_text"]}),
     ]
+
+    def get_urls(self) -> list[URLPattern]:
+        """Put the Problems pages before those of one Location."""
+        view = self.admin_site.admin_view
+        return [
+            path("problems/", view(pages.every_cpo), name="ocpi_problems"),
+            path("problems/<str:party>/", view(pages.one_cpo), name="ocpi_problems_cpo"),
+            *super().get_urls(),
+        ]
+
+    def get_ordering(self, request: HttpRequest) -> list[str]:
+        """Begin with the largest where somebody looks for what to mend."""
+        is_mending = request.GET.get("rule") or request.GET.get("mended")
+        return ["-evse_count", "-pk"] if is_mending else self.ordering
+
+    def found(self, item: Any) -> list[Finding]:
+        """Return what the CPO should mend, together with other objects too; other parties are named."""
+        return super().found(item) + look(item.tenant, item.pk, item.document, names_parties=True)
 
     @display(description="place")
     def place(self, location: Location) -> str:
@@ -117,8 +140,18 @@ class LocationAdmin(ObjectAdmin):
 
     @html.field("")  # the heading says it
     def evse_list(self, location: Location) -> SafeString | str:
-        """Show the EVSEs with their connectors."""
-        return tables.evses(location.document)
+        """Show the EVSEs with their connectors, and what a driver pays there."""
+        known = location.tenant.tariffs.filter(deleted_at=None).annotate(key=Lower("ocpi_id"))
+        prices = {
+            tariff.key: price_line(tariff.document, tables.reader())
+            for tariff in known.filter(key__in=location.tariff_ids).only("body")
+        }
+        return tables.evses(location.document, prices)
+
+    @html.field("")  # the heading says it
+    def advice_list(self, location: Location) -> SafeString | str:
+        """Show what the law asks next."""
+        return tables.readiness(overview.fills_of(location))
 
 
 class DeletedFilter(ChoiceFilter):
@@ -135,10 +168,10 @@ class DeletedFilter(ChoiceFilter):
 class TariffAdmin(ObjectAdmin):
     """Tariffs as they are stored and served; deleted ones stay as tombstones."""
 
-    list_display = ["ocpi_id", "tenant", "state", "type", "currency", "updated", "received"]
-    list_filter = [DeletedFilter, TENANT]
+    list_display = ["ocpi_id", "tenant", "state", "type", "price", "updated", "received"]
+    list_filter = [DeletedFilter, TariffRuleFilter, TENANT]
     fieldsets = [
-        (None, {"fields": ["ocpi_id", "tenant", "state", "type", "updated", "received", "first_received", "deleted"]}),
+        (None, {"fields": ["ocpi_id", "tenant", "state", "type", "price_words", "named_by", *_TIMES, "deleted"]}),
         ("Findings", {"fields": ["finding_list"]}),
         ("Delivery", {"fields": ["delivery_list"]}),
         ("Prices", {"fields": ["price_list"]}),
@@ -156,10 +189,23 @@ class TariffAdmin(ObjectAdmin):
         """Show what it is for."""
         return tariff.document.get("type", html.NOTHING)
 
-    @display(description="currency")
-    def currency(self, tariff: Tariff) -> str:
-        """Show its currency."""
-        return tariff.document["currency"]
+    @display(description="price")
+    def price(self, tariff: Tariff) -> str:
+        """Show what a driver pays."""
+        return price_line(tariff.document, tables.reader())
+
+    @html.field("price")
+    def price_words(self, tariff: Tariff) -> SafeString | str:
+        """Show what a driver pays, in both languages."""
+        return tables.price_words(tariff.document)
+
+    @html.field("named by")
+    def named_by(self, tariff: Tariff) -> SafeString:
+        """Lead to the Locations whose connectors name it."""
+        tariff_id = tariff.ocpi_id.lower()
+        count = tariff.tenant.locations.filter(tariff_ids__contains=[tariff_id]).count()
+        query = {"tenant__id__exact": tariff.tenant_id, "tariff": tariff_id}
+        return html.link(f"{count:,} Locations", "ocpi_location_changelist", **query)
 
     @html.field("")  # the heading says it
     def price_list(self, tariff: Tariff) -> SafeString | str:

@@ -4,13 +4,17 @@ Documents hold what CPOs wrote and answers what NDW wrote: everything here goes 
 """
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from django.utils.html import format_html
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
+from django.utils.translation import get_language
 
 from ocpi.models import Push, PushAttempt
+from ocpi.overview import Fill
+from ocpi.rules import LANGUAGES, RULES, Finding, Language, Severity
+from ocpi.rules import prices as prices_of
 from ocpi.rulings import Do
 from tenants import html
 
@@ -43,31 +47,73 @@ STATUS_COLOURS = {
     "OUTOFORDER": "danger",
 }
 SEVERITY_COLOURS = {"error": "danger", "gap": "danger", "warning": "warning"}
+READY_COLOURS = {"met": "success", "in part": "warning", "not met": "warning", "nothing there": "info"}
+KINDS = {"location": "Locations", "evse": "EVSEs"}
+FEW = 3  # rules of one id that are told in full
 
 
-def findings(found: list[Document]) -> SafeString | str:
-    """Show what the last verdict found, worst first."""
+def reader() -> Language:
+    """Return the language of whoever looks."""
+    return "nl" if (get_language() or "").startswith("nl") else "en"
+
+
+def findings(found: Iterable[Finding]) -> SafeString | str:
+    """Show what is to be mended, worst first, in the reader's language."""
+    language = reader()
     rows = [
         (
-            html.badge(one["severity"], SEVERITY_COLOURS),
-            format_html("<code>{}</code>", one["path"] or "/"),
-            html.lines(filter(None, [one["message"], one["hint"]])),
-            one["rule"],
+            html.badge(one.severity, SEVERITY_COLOURS),
+            format_html("<code>{}</code>", one.path or "/"),
+            html.lines(filter(None, [one.said(language), one.hinted(language)])),
+            one.rule,
         )
         for one in found
     ]
     return html.table(["Severity", "Where", "What", "Rule"], rows, "None: nothing to mend.")
 
 
-def evses(location: Document) -> SafeString | str:
-    """Show the EVSEs of a Location, a line for each connector."""
+def rule_words(rule_id: str, severity: Severity) -> list[str]:
+    """Return what the rules of an id say in general, with their hints when they are few, in the reader's language."""
+    rules = [rule for rule in RULES.values() if (rule.id, rule.severity, rule.is_repair) == (rule_id, severity, False)]
+    found = [Finding("", rule) for rule in rules[:FEW]]
+    words = [text for one in found for text in (one.said(reader()), one.hinted(reader()) if len(rules) < FEW else "")]
+    return list(dict.fromkeys(filter(None, words)))
+
+
+def readiness(fills: Iterable[Fill]) -> SafeString | str:
+    """Show how many objects meet each advice."""
+    rows = [
+        (
+            one.advice.text.to(reader()),
+            html.badge(_met(one), READY_COLOURS),
+            f"{one.met:,} of {one.of:,} {KINDS[one.advice.kind]}",
+            format_html('<span class="bar" title="{0} %"><b style="width: {0}%"></b></span>', one.percent),
+        )
+        for one in fills
+    ]
+    return html.table(["What", "Advice", "Met by", ""], rows, "None.")
+
+
+def _met(one: Fill) -> str:
+    if not one.of:
+        return "nothing there"
+    return "met" if one.met == one.of else "in part" if one.met else "not met"
+
+
+def price_words(tariff: Document) -> SafeString | str:
+    """Show what a driver pays, in both languages."""
+    return html.lines(f"{language}: {prices_of.price_line(tariff, language)}" for language in LANGUAGES)
+
+
+def evses(location: Document, prices: Mapping[str, str]) -> SafeString | str:
+    """Show the EVSEs of a Location, a line for each connector; `prices` has a line for each Tariff (id in lower case)."""
     rows = [
         (
             html.lines([evse["uid"], evse.get("evse_id", "")]),
             html.badge(evse["status"], STATUS_COLOURS),
             html.lines(_plug(connector) for connector in evse["connectors"]),
             html.lines(_power(connector) for connector in evse["connectors"]),
-            html.lines(", ".join(connector.get("tariff_ids", [])) or html.NOTHING for connector in evse["connectors"]),
+            html.lines(_tariffs(connector, prices) for connector in evse["connectors"]),
         )
         for evse in location.get("evses") or []
     ]
@@ -76,6 +122,11 @@ def evses(location: Document) -> SafeString | str:
 
 def _plug(connector: Document) -> str:
     return f"{connector['id']}: {connector['standard']}, {connector['format'].lower()}"
+
+
+def _tariffs(connector: Document, prices: Mapping[str, str]) -> SafeString | str:
+    named = ((tariff_id, prices.get(tariff_id.lower(), "")) for tariff_id in connector.get("tariff_ids", []))
+    return format_html_join(", ", "{} <small>{}</small>", named) or html.NOTHING
 
 
 def _power(connector: Document) -> str:

@@ -84,7 +84,8 @@ class Command(BaseCommand):
     def greet(self, simulator: Child, port: int, data: Path, login: str) -> None:
         """Say where everything is, and what to try first."""
         base_url, ndw = f"http://127.0.0.1:{port}", example.simulator_says(simulator)
-        self.say(f"\nThe gateway runs. Ctrl-C stops it.\n  Admin   {base_url}/admin/   {login}\n  API     {base_url}/api/docs/   every rule: {base_url}/api/docs/rules/")
+        self.say(f"\nThe gateway runs. Ctrl-C stops it.\n  Admin   {base_url}/admin/   {login}")
+        self.say(f"  API     {base_url}/api/docs/   every rule: {base_url}/api/docs/rules/")
         self.say(f"  Logs    {_short(data)}/logs/: postgres.log, redis.log, web.log, worker.log ...")
         self.say(f"  NDW     simulated; push_url {ndw['push_url']}   token_url {ndw['token_url']}")
         self.say(f"          client_id {ndw['client_id']}   client_secret {ndw['client_secret']}")
