@@ -14,7 +14,7 @@ from django.http import HttpResponse
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 
-from ocpi import bodies, errors, openapi, problems, rules
+from ocpi import bodies, errors, openapi, problems, rules, store
 from ocpi.rules import prices, profiles, uploads
 from ocpi.rules.findings import Finding, in_order
 from ocpi.views import OcpiView, base_url
@@ -81,9 +81,9 @@ class ValidateView(RestView):
         operation_id="validate",
         summary="Check one object; nothing is stored",
         description=(
-            "Says about an object all that an upload of it would say, and what it would do together with the objects "
-            "that are stored. Any JSON gets a verdict, so HTTP 200 does not say that the object is good. A Location "
-            "or Tariff without `country_code` or `party_id` gets those of the token."
+            "Says about a Location or Tariff all that its PUT would say now, together with what is stored; about an "
+            "EVSE or Connector what can be said without its Location. Any JSON gets a verdict, so HTTP 200 does not "
+            "say that the object is good. A Location or Tariff without `country_code` or `party_id` gets the token's."
         ),
         tags=["REST"],
         parameters=[
@@ -103,7 +103,7 @@ class ValidateView(RestView):
         document = bodies.read_body(request, needs_type=False)
         foreign = _settle_party(document, self.tenant) if kind in STORED_KINDS else []
         verdict = rules.check(kind, document)
-        return answer(_judged(self.tenant, verdict, foreign, language))
+        return answer(_judged(self.tenant, document, verdict, foreign, language))
 
 
 def _settle_party(document: Any, tenant: Tenant) -> list[Finding]:
@@ -120,13 +120,19 @@ def _settle_party(document: Any, tenant: Tenant) -> list[Finding]:
     return foreign
 
 
-def _judged(tenant: Tenant, verdict: rules.Verdict, foreign: list[Finding], language: rules.Language) -> dict[str, Any]:
+def _judged(
+    tenant: Tenant, document: Any, verdict: rules.Verdict, foreign: list[Finding], language: rules.Language
+) -> dict[str, Any]:
     """Return a verdict as it is answered, with what is said only about objects that are not refused."""
-    is_refused = bool(foreign) or verdict.outcome == "refused"
-    together = [] if is_refused else problems.of_document(tenant, verdict.kind, verdict.document)
-    findings = in_order(foreign + verdict.findings + together)
+    is_refused, findings = bool(foreign) or verdict.outcome == "refused", foreign + verdict.findings
+    if not is_refused and verdict.kind in STORED_KINDS:
+        is_refused, findings = store.try_out(verdict.kind, tenant, document)
+    elif not is_refused:
+        findings += problems.of_part(tenant, verdict.kind, verdict.document)
+    findings = in_order(findings)
+    has_gaps = any(finding.severity == rules.GAP for finding in findings)
     said: dict[str, Any] = {
-        "verdict": "refused" if is_refused else verdict.outcome,
+        "verdict": "refused" if is_refused else "gaps" if has_gaps else "ok",
         "findings": [finding.as_dict(language) for finding in findings],
     }
     if verdict.kind == "tariff" and not is_refused:
@@ -161,7 +167,8 @@ class ProblemsView(RestView):
         summary="List what is to be mended in the objects that are stored",
         description=(
             "Gaps (a Location that has one is kept from NDW) and warnings, Locations first, page by page: follow "
-            "`next` until it is null. An object that was refused is not stored, so there are no errors here."
+            "`next` until it is null. An object that was refused is not stored, so errors are here only when the rules "
+            "have become stricter since."
         ),
         tags=["REST"],
         parameters=[

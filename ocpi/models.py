@@ -26,7 +26,7 @@ class OcpiObject(models.Model):
         null=True, help_text="Properties OCPI 2.2.1 does not have, by JSON Pointer; not forwarded."
     )
     findings = models.JSONField(default=list, help_text="Gaps and warnings of the last verdict; repairs are not kept.")
-    warnings = ArrayField(models.TextField(), default=list, help_text="Rules of the warnings among them.")
+    warnings = ArrayField(models.TextField(), default=list, help_text="Rules of those that are no gaps.")
     edition = models.CharField(max_length=8, default="", help_text="Of the rule book the verdict was made with.")
     created_at = models.DateTimeField(default=timezone.now)
     received_at = models.DateTimeField(default=timezone.now, help_text="When the last applied upload came in.")
@@ -71,6 +71,7 @@ class Location(OcpiObject):
             models.Index("tenant", "id", name="location_order"),
             GinIndex("tariff_ids", name="location_tariff_ids"),
             GinIndex("evse_keys", name="location_evse_keys", fastupdate=False),  # looked up by each upload
+            models.Index("edition", name="location_edition"),
         ]
 
 
@@ -80,11 +81,17 @@ class Tariff(OcpiObject):
     Source: OCPI 2.2.1 mod_tariffs, "Tariff Object".
     """
 
+    type = models.CharField(max_length=16, null=True)  # noqa: DJ001 - as in the body, where it may be absent
+    valid_from = models.DateTimeField(null=True, help_text="start_date_time in the body.")
+    valid_until = models.DateTimeField(null=True, help_text="end_date_time in the body.")
     deleted_at = models.DateTimeField(null=True)
 
     class Meta:
         constraints = [models.UniqueConstraint("tenant", Lower("ocpi_id"), name="tariff_id_per_tenant")]
-        indexes = [models.Index("tenant", "id", condition=Q(deleted_at=None), name="tariff_order")]
+        indexes = [
+            models.Index("tenant", "id", condition=Q(deleted_at=None), name="tariff_order"),
+            models.Index("edition", name="tariff_edition"),
+        ]
 
 
 class PushQuerySet(models.QuerySet):

@@ -8,17 +8,17 @@ Source: protocol §6.1 L-25, L-26, L-29, §1.1; design §7 "JSON of the REST API
 
 import base64
 import binascii
+import datetime as dt
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from itertools import combinations
+from itertools import count
 from typing import Any, NamedTuple
 
 import orjson
 from django.db.models import Q
 
 from ocpi import documents
-from ocpi.envelope import timestamp
 from ocpi.models import Location, Tariff
 from ocpi.rules import GAP, Finding, restore, shown, uploads
 from tenants import sql
@@ -50,11 +50,11 @@ class Problem(NamedTuple):
 
 
 class Validity(NamedTuple):
-    """What a stored Tariff is for, and when; "" is open."""
+    """What a stored Tariff is for, and when; open ends are far away."""
 
     type: str | None
-    start: str
-    end: str
+    start: dt.datetime
+    end: dt.datetime
 
 
 class Place(NamedTuple):
@@ -87,15 +87,14 @@ class Others:
         """Read where else these EVSE keys stand."""
         wanted = set(keys) - self.places.keys()
         if wanted:
-            self.places |= {key: [] for key in wanted} | _places(wanted)
+            self.places |= {key: [] for key in wanted} | _places(self.tenant, wanted)
 
     def findings(self, pk: int, location: dict) -> list[Finding]:
         """Return what is odd about a Location together with what was read; `pk` is its row's, 0 without one."""
         uses = list(documents.tariff_uses(location))
         keys = list(_keys(self.tenant, location))
-        return (
-            _unknown_tariffs(uses, self.validities) + _two_of_a_type(uses, self.validities) + self._elsewhere(pk, keys)
-        )
+        of_tariffs = _unknown_tariffs(uses, self.validities) + _two_of_a_type(uses, self.validities)
+        return uploads.capped(of_tariffs + self._elsewhere(pk, keys))
 
     def _elsewhere(self, pk: int, keys: list[tuple[int, dict, str]]) -> list[Finding]:
         findings, told = [], set[tuple[int, int]]()
@@ -123,22 +122,14 @@ def look(tenant: Tenant, pk: int, location: dict, *, names_parties: bool = False
     return others.findings(pk, location)
 
 
-def of_document(tenant: Tenant, kind: str, document: dict) -> list[Finding]:
-    """Return what is odd about a document that is not stored, together with what is."""
-    if kind == "location":
-        with tenant.transaction():
-            stored = tenant.locations.filter(ocpi_id__iexact=document["id"]).values_list("pk", flat=True)
-            return look(tenant, stored.first() or 0, document)
-    if kind == "tariff":
-        return []
+def of_part(tenant: Tenant, kind: str, document: dict) -> list[Finding]:
+    """Return what is odd about the tariffs of an EVSE or Connector that is not stored."""
     evse, at = (document, "") if kind == "evse" else ({"connectors": [document]}, "/connectors/0")
     location = {"evses": [{"status": "", "uid": "", **evse}]}
     others = Others(tenant)
     with tenant.transaction():
         others.read_tariffs(_tariffs_of(location))
-    return [
-        Finding(one.path.removeprefix(f"/evses/0{at}"), one.broken, one.values) for one in others.findings(0, location)
-    ]
+    return [one.within(f"/evses/0{at}") for one in others.findings(0, location)]
 
 
 def ad_hoc_tariffs(tenant: Tenant, location: dict) -> frozenset[str]:
@@ -155,15 +146,14 @@ def _tariffs_of(location: dict) -> set[str]:
 def _validities(tenant: Tenant, named: Iterable[str]) -> dict[str, Validity]:
     """Return the tenant's own live Tariffs among these ids (lower case)."""
     found = sql.run(
-        "SELECT lower(ocpi_id), body FROM ocpi_tariff"
+        "SELECT lower(ocpi_id), type, valid_from, valid_until FROM ocpi_tariff"
         " WHERE tenant_id = %s AND lower(ocpi_id) = ANY(%s::text[]) AND deleted_at IS NULL",
         [tenant.pk, sorted(named)],
     )
-    return {tariff_id: _validity(orjson.loads(body)) for tariff_id, body in found}
+    return {tariff_id: Validity(type, start or _EVER, end or _NEVER) for tariff_id, type, start, end in found}
 
 
-def _validity(tariff: dict) -> Validity:
-    return Validity(tariff.get("type"), tariff.get("start_date_time", ""), tariff.get("end_date_time", ""))
+_EVER, _NEVER = dt.datetime(1, 1, 1, tzinfo=dt.UTC), dt.datetime(9999, 12, 31, tzinfo=dt.UTC)
 
 
 def _unknown_tariffs(uses: list[tuple[str, list[str]]], validities: Mapping[str, Validity | None]) -> list[Finding]:
@@ -176,24 +166,27 @@ def _unknown_tariffs(uses: list[tuple[str, list[str]]], validities: Mapping[str,
 
 
 def _two_of_a_type(uses: list[tuple[str, list[str]]], validities: Mapping[str, Validity | None]) -> list[Finding]:
-    now = timestamp()
-    return [
-        uploads.TWO_TARIFFS.at(
-            f"{path}/{second}", value=shown(ids[second]), other=shown(ids[first]), type=one.type or "—"
-        )
-        for path, ids in uses
-        for first, second in combinations(range(len(ids)), 2)
-        if (one := validities.get(ids[first].lower()))
-        and (other := validities.get(ids[second].lower()))
-        and _compete(one, other, now)
-    ]
+    now = dt.datetime.now(dt.UTC)
+    return [finding for path, ids in uses if len(ids) > 1 for finding in _competing(path, ids, validities, now)]
 
 
-def _compete(one: Validity, other: Validity, now: str) -> bool:
-    """Return whether two tariffs of one type are valid at the same time, now or later."""
-    ends = [validity.end[:-1] or "9999" for validity in (one, other)]
-    start = max(one.start[:-1], other.start[:-1], now[:-1])
-    return one.type == other.type and start < min(ends)
+def _competing(
+    path: str, ids: list[str], validities: Mapping[str, Validity | None], now: dt.datetime
+) -> Iterator[Finding]:
+    """Yield a finding for each tariff of a Connector that is valid, now or later, while another of its type is."""
+    places = {tariff_id.lower(): index for index, tariff_id in reversed(list(enumerate(ids)))}
+    valid = [(one, index) for key, index in places.items() if (one := validities.get(key)) and one.end > now]
+    latest: dict[str | None, tuple[Validity, int]] = {}  # of each type: what ends last of those that began before
+    for one, index in sorted(valid, key=lambda pair: (pair[0].start, pair[1])):
+        other, place = latest.get(one.type, (one, index))
+        if place != index and max(one.start, now) < other.end:
+            rule = uploads.TWO_TARIFFS if one.type else uploads.TWO_UNTYPED
+            first, second = sorted((place, index))
+            yield rule.at(f"{path}/{second}", value=shown(ids[second]), other=shown(ids[first]), type=one.type)
+        if one.end >= other.end:
+            latest[one.type] = one, index
+        else:
+            latest.setdefault(one.type, (one, index))
 
 
 def _keys(tenant: Tenant, location: dict) -> Iterator[tuple[int, dict, str]]:
@@ -203,13 +196,17 @@ def _keys(tenant: Tenant, location: dict) -> Iterator[tuple[int, dict, str]]:
                 yield index, evse, key
 
 
-def _places(keys: Iterable[str]) -> dict[str, list[Place]]:
-    """Return the Locations, of whatever tenant, that have each key."""
-    wanted = sorted(keys)
+def _places(tenant: Tenant, keys: Iterable[str]) -> dict[str, list[Place]]:
+    """Return some Locations that have each key, the tenant's own first; of another tenant only what it shows.
+
+    However many there are, few are looked at: others must not be able to make a CPO's upload slow.
+    """
     found = sql.run(
-        "SELECT key, id, tenant_id, ocpi_id FROM unnest(%s::text[]) key"
-        " JOIN ocpi_location l ON l.evse_keys @> ARRAY[key] ORDER BY id",
-        [wanted],
+        "SELECT key, own.* FROM unnest(%(keys)s::text[]) key CROSS JOIN LATERAL ("
+        "  SELECT id, tenant_id, ocpi_id FROM ("
+        "   SELECT id, tenant_id, ocpi_id, is_shown FROM ocpi_location WHERE evse_keys @> ARRAY[key] LIMIT 50) few"
+        "  WHERE tenant_id = %(tenant)s OR is_shown ORDER BY tenant_id <> %(tenant)s, id LIMIT 2) own",
+        {"keys": sorted(keys), "tenant": tenant.pk},
     )
     places: dict[str, list[Place]] = {}
     for key, *place in found:
@@ -295,10 +292,11 @@ def of_tenant(
         has_rule = Q(warnings__contains=[rule])
         rows = rows.filter(has_rule | Q(gaps__contains=[rule]) if kind == "location" else has_rule)
     others, is_given = Others(tenant), shared is not None
-    for number, batch in enumerate(_batches(rows, first)):
-        together: dict[int, list[Finding]] = {}
-        if not is_alone:
-            with tenant.transaction():
+    for number in count():
+        with tenant.transaction():
+            batch = list(rows.filter(pk__gte=first)[:BATCH])
+            together: dict[int, list[Finding]] = {}
+            if batch and not is_alone:
                 if not is_given and number < 2:  # often one batch is all; for the rest the whole country is looked at
                     shared = all_shared() if number else _shared(batch)
                 together = _together(others, batch, shared or set(), rule)
@@ -306,11 +304,8 @@ def of_tenant(
             for finding in restore(row["findings"]) + together.get(row["pk"], []):
                 if severity in (None, finding.severity) and rule in (None, finding.rule):
                     yield Problem(kind, row["pk"], row["ocpi_id"], row.get("evse_count", 0), finding)
-
-
-def _batches(rows: Any, first: int) -> Iterator[list[dict[str, Any]]]:
-    while batch := list(rows.filter(pk__gte=first)[:BATCH]):
-        yield batch
+        if len(batch) < BATCH:
+            return
         first = batch[-1]["pk"] + 1
 
 
@@ -329,7 +324,7 @@ def _together(
         others.read_tariffs(i for row in batch for i in row["tariff_ids"])
     others.read_places(key for row in batch for key in row["evse_keys"] if key in shared)
     odd = [row["pk"] for row in batch if _is_odd(row, others.validities, shared, rule)]
-    bodies = others.tenant.locations.filter(pk__in=odd).values_list("pk", "body")
+    bodies = others.tenant.locations.filter(pk__in=odd).values_list("pk", "body").iterator(chunk_size=50)
     return {pk: others.findings(pk, orjson.loads(bytes(body))) for pk, body in bodies} if odd else {}
 
 

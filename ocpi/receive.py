@@ -25,7 +25,8 @@ def _said(findings: list[rules.Finding]) -> str:
     if not findings:
         return "Success"
     first = findings[0]
-    others = f" ({len(findings)} findings, see data)" if len(findings) > 1 else ""
+    cut = f", the first {errors.LISTED} in data" if len(findings) > errors.LISTED else ", see data"
+    others = f" ({len(findings)} findings{cut})" if len(findings) > 1 else ""
     return f"Accepted. {first.path or '/'}: {first.message}{others}"
 
 

@@ -7,6 +7,8 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
+from django.db.models import Q
+
 from ocpi import store
 from ocpi.models import Location, Tariff
 from ocpi.rules import EDITION, Kind
@@ -28,10 +30,10 @@ def outdated(longest_s: float | None = None) -> int:
 def one_by_one(longest_s: float | None = None) -> Iterator[str]:
     """Judge what is outdated and yield the id of each object when it is done."""
     ends_at = time.monotonic() + longest_s if longest_s is not None else float("inf")
-    tenants = Tenant.objects.in_bulk()
     for kind, rows in _outdated():
         last = 0
         while batch := list(rows.filter(pk__gt=last).values_list("pk", "tenant", "ocpi_id")[:BATCH]):
+            tenants = Tenant.objects.in_bulk({tenant for _, tenant, _ in batch})
             for _, tenant, ocpi_id in batch:
                 if time.monotonic() > ends_at:
                     return
@@ -41,5 +43,6 @@ def one_by_one(longest_s: float | None = None) -> Iterator[str]:
 
 
 def _outdated() -> Iterator[tuple[Kind, Any]]:
-    yield "tariff", Tariff.objects.filter(deleted_at=None).exclude(edition=EDITION).order_by("pk")
-    yield "location", Location.objects.exclude(edition=EDITION).order_by("pk")
+    others = Q(edition__lt=EDITION) | Q(edition__gt=EDITION)  # an index finds these, unlike "not equal"
+    yield "tariff", Tariff.objects.filter(others, deleted_at=None).order_by("pk")
+    yield "location", Location.objects.filter(others).order_by("pk")

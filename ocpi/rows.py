@@ -41,6 +41,7 @@ class Change:
 
     priority: int = Push.Priority.LOCATION
     evse_uid: str | None = None  # the one EVSE whose status is all that changed
+    has_clock: bool = True  # an upload's does; nobody waits for what an upgrade has shown
 
     def __post_init__(self) -> None:
         if self.evse_uid:
@@ -123,7 +124,7 @@ def write(
             "evse_uid": change.evse_uid,
             "priority": int(change.priority),
             "correlation_id": correlation_id.get(),
-            "has_clock": True,
+            "has_clock": change.has_clock,
         }
     found = sql.run(f"{written} SELECT id{_LOOK if look else ', NULL, NULL'} FROM written", parameters).fetchone()
     if found is None:

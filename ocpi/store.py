@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
+from django.db import transaction
 from psycopg.types.json import Jsonb
 
 from ocpi import documents, problems, rows, rules
@@ -17,7 +18,8 @@ from ocpi.envelope import timestamp
 from ocpi.errors import Refused, Stale, UnknownObject
 from ocpi.models import Push
 from ocpi.rows import Change, Row
-from ocpi.rules import Finding, shape, uploads
+from ocpi.rules import Finding, profiles, shape, uploads
+from ocpi.schemas import CHILDREN
 from tenants.models import Tenant
 
 LARGEST_LOCATION = 1_048_576  # bytes, as much as one PUT may carry; EVSE by EVSE it could grow without end
@@ -102,9 +104,21 @@ def _patched(kind: rules.Kind, row: Row, at: str, stored: dict, patch: object) -
     """Return the verdict on the stored object (`at` in the Location) with the patch applied, and the patch's last_updated."""
     verdict = rules.check_patch(kind, stored, patch)
     _refuse_errors(verdict)
-    known = row.unknown or {}
-    verdict.unknown = {path[len(at) :]: known[path] for path in known if path.startswith(f"{at}/")} | verdict.unknown
-    return verdict, rules.canonical_time(patch["last_updated"]) or ""  # type: ignore[index]
+    gone = _gone(kind, patch, verdict.document)
+    known = {path[len(at) :]: value for path, value in (row.unknown or {}).items() if path.startswith(f"{at}/")}
+    verdict.unknown = {path: known[path] for path in known if not f"{path}/".startswith(gone)} | verdict.unknown
+    return verdict, rules.canonical_time(patch["last_updated"].strip(" ")) or ""  # type: ignore[index]
+
+
+def _gone(kind: rules.Kind, patch: Any, document: dict) -> tuple[str, ...]:
+    """Return beneath which places a patch leaves nothing of what was kept apart: nulls, and children that are replaced."""
+    places = [rules.pointer(name) for name, value in patch.items() if value is None]
+    if kind in CHILDREN:
+        name, _, key = CHILDREN[kind]
+        named = {item[key].lower() for item in patch.get(name) or ()}
+        children = enumerate(document.get(name) or ())
+        places += [rules.pointer(name, index) for index, child in children if child[key].lower() in named]
+    return tuple(f"{place}/" for place in places)
 
 
 def _replace_location(tenant: Tenant, row: Row, verdict: rules.Verdict, own: str) -> Outcome:
@@ -129,7 +143,7 @@ def _put_child(tenant: Tenant, row: Row, location: dict, verdict: rules.Verdict,
     at = f"/evses/{index}"
     unknown = _unknown_properties(row, at, verdict)
     outcome = _store_location(tenant, row, location, checked, merge, unknown)
-    outcome.created, outcome.findings = old is None, _told(at, verdict, checked, merge, outcome.findings)
+    outcome.created, outcome.findings = old is None, _told(row, at, verdict, checked, merge, outcome.findings)
     return outcome
 
 
@@ -149,7 +163,7 @@ def _put_grandchild(tenant: Tenant, row: Row, evse_uid: str, verdict: rules.Verd
     at = f"/evses/{evse_index}/connectors/{index}"
     unknown = _unknown_properties(row, at, verdict)
     outcome = _store_location(tenant, row, location, checked, merge, unknown)
-    outcome.created, outcome.findings = old is None, _told(at, verdict, checked, merge, outcome.findings)
+    outcome.created, outcome.findings = old is None, _told(row, at, verdict, checked, merge, outcome.findings)
     return outcome
 
 
@@ -160,13 +174,13 @@ def _unknown_properties(row: Row, at: str, verdict: rules.Verdict) -> dict[str, 
 
 
 def _told(
-    at: str, verdict: rules.Verdict, checked: rules.Verdict, merge: documents.Merge, together: list[Finding]
+    row: Row, at: str, verdict: rules.Verdict, checked: rules.Verdict, merge: documents.Merge, together: list[Finding]
 ) -> list[Finding]:
     """Return what concerns the part that was sent, at paths in it: the gaps it still has `at` its place, what is odd."""
     left = {gap.path for gap in checked.gaps}
     own = [gap for gap in verdict.gaps if at + gap.path in left]
     others = len(checked.gaps) - len(own)
-    if others and checked.document["publish"]:
+    if others and checked.document["publish"] and not row.is_shown:
         merge.note("", uploads.WITHHELD, count=others)
     own_together = [one.within(at) for one in together if one.path.startswith(f"{at}/")]
     return own + verdict.warnings + merge.notes + own_together
@@ -179,12 +193,13 @@ def _store_location(
     _refuse_errors(verdict)
     if len(verdict.body) > LARGEST_LOCATION:
         raise Refused.because([uploads.TOO_LARGE.at("", bytes=LARGEST_LOCATION)])
-    new_gaps = [gap for gap in verdict.gaps if gap.rule not in row.gaps]
     concerns_ndw = row.is_shown or _is_owed(tenant, row)
+    new_gaps = _new_gaps(row, old, verdict)
     if concerns_ndw and new_gaps:
         raise Refused.because([*new_gaps, *merge.notes])
     shows_or_hides = _is_shown(verdict, row.is_shown) != row.is_shown
-    if row.body == verdict.body and (merge.sent or None) == row.cpo_times and not shows_or_hides:
+    is_kept = (merge.sent or None) == row.cpo_times and (unknown or None) == row.unknown
+    if row.body == verdict.body and is_kept and not shows_or_hides:
         return Outcome(changed=False, findings=problems.look(tenant, row.id, verdict.document))
     changed = documents.content(row.body) != documents.content(verdict.body)
     status_of = documents.status_only(old, verdict.document)
@@ -194,8 +209,19 @@ def _store_location(
     elif changed and concerns_ndw:
         change = Change(evse_uid=status_of)
     columns = _location_columns(tenant, row, verdict, merge.sent or None, unknown)
-    written = rows.write("location", tenant, row.id, columns, change, look=status_of is None)
-    return Outcome(changed=changed, findings=_together(tenant, written, verdict))
+    # A status of an EVSE in service brings no other tariff and no other EVSE along: by far the most uploads are that.
+    look = status_of is None or documents.evse_at(old, status_of)[1]["status"] == documents.REMOVED  # type: ignore[index]
+    written = rows.write("location", tenant, row.id, columns, change, look=look)
+    return Outcome(changed=changed, findings=_together(tenant, written, verdict) if look else [])
+
+
+def _new_gaps(row: Row, old: dict, verdict: rules.Verdict) -> list[Finding]:
+    """Return the gaps an upload opens: not those the stored Location has, be it only since the profile changed."""
+    found = [gap for gap in verdict.gaps if gap.rule not in row.gaps]
+    if found:
+        before = {gap.rule for gap in profiles.gaps(profiles.DOT_NL_2026, "location", old)}
+        found = [gap for gap in found if gap.rule not in before]
+    return found
 
 
 def _together(tenant: Tenant, written: rows.Written | None, verdict: rules.Verdict) -> list[Finding]:
@@ -226,7 +252,7 @@ def _location_columns(
     evses = document.get("evses") or []
     tariff_ids = {tariff_id.lower() for _, ids in documents.tariff_uses(document) for tariff_id in ids}
     evse_keys = {key for _, evse in documents.in_service(document) for key in documents.evse_keys(tenant.pk, evse)}
-    return _columns(verdict, sent, verdict.unknown if row is None else unknown) | {
+    return _columns("location", verdict, sent, verdict.unknown if row is None else unknown) | {
         "is_shown": _is_shown(verdict, bool(row and row.is_shown)),
         "publish": document["publish"],
         "gaps": sorted({gap.rule for gap in verdict.gaps}),
@@ -256,8 +282,8 @@ def put_tariff(tenant: Tenant, document: object) -> Outcome:
             row = rows.lock("tariff", tenant, verdict.document["id"])
             if row is not None:
                 return _replace_tariff(tenant, row, verdict)
-            columns = _columns(verdict, None, verdict.unknown) | {"deleted_at": None}
-            if rows.write("tariff", tenant, None, columns, Change(priority=Push.Priority.TARIFF)):
+            change = Change(priority=Push.Priority.TARIFF)
+            if rows.write("tariff", tenant, None, _tariff_columns(verdict, verdict.unknown), change):
                 return Outcome(created=True, findings=verdict.findings)
 
 
@@ -270,12 +296,22 @@ def _replace_tariff(tenant: Tenant, row: Row, verdict: rules.Verdict) -> Outcome
     if verdict.document["id"] != old["id"]:  # only by case: NDW knows the first spelling
         verdict.document["id"] = old["id"]
         verdict.body = orjson.dumps(verdict.document)
-    if row.body == verdict.body and not row.deleted:
+    if row.body == verdict.body and (verdict.unknown or None) == row.unknown and not row.deleted:
         return Outcome(changed=False, findings=verdict.findings)
     changed = row.deleted or documents.content(row.body) != documents.content(verdict.body)
     change = Change(priority=Push.Priority.TARIFF) if changed else None
-    rows.write("tariff", tenant, row.id, _columns(verdict, None, verdict.unknown) | {"deleted_at": None}, change)
+    rows.write("tariff", tenant, row.id, _tariff_columns(verdict, verdict.unknown), change)
     return Outcome(created=row.deleted, changed=changed, findings=verdict.findings)
+
+
+def _tariff_columns(verdict: rules.Verdict, unknown: dict | None) -> dict[str, Any]:
+    document = verdict.document
+    return _columns("tariff", verdict, None, unknown) | {
+        "type": document.get("type"),
+        "valid_from": document.get("start_date_time"),
+        "valid_until": document.get("end_date_time"),
+        "deleted_at": None,
+    }
 
 
 def delete_tariff(tenant: Tenant, tariff_id: str) -> Outcome:
@@ -304,16 +340,39 @@ def recheck(kind: rules.Kind, tenant: Tenant, ocpi_id: str) -> None:
     """
     with tenant.transaction():
         row = rows.lock(kind, tenant, ocpi_id)
-        if row is None:
+        if row is None or row.deleted:
             return
         verdict = rules.check(kind, orjson.loads(row.body))
-        judged = _judgement(verdict.findings, row.unknown)
-        change = None
-        if verdict.document and kind == "location":
-            columns = _location_columns(tenant, row, verdict, None)
-            judged |= {name: columns[name] for name in ("is_shown", "gaps", "tariff_ids", "evse_keys")}
-            change = Change(priority=Push.Priority.BACKLOG) if judged["is_shown"] != row.is_shown else None
+        judged, change = _judgement(kind, verdict.findings, row.unknown), None
+        if verdict.document:
+            of_body = (
+                _tariff_columns(verdict, None) if kind == "tariff" else _location_columns(tenant, row, verdict, None)
+            )
+            judged |= {name: of_body[name] for name in _FROM_THE_BODY[kind]}
+            if kind == "location" and judged["is_shown"] != row.is_shown:
+                change = Change(priority=Push.Priority.BACKLOG, has_clock=False)
         rows.write(kind, tenant, row.id, judged, change)
+
+
+_FROM_THE_BODY = {
+    "location": ("is_shown", "gaps", "tariff_ids", "evse_keys"),
+    "tariff": ("type", "valid_from", "valid_until"),
+}
+
+
+# --- Nothing is stored -------------------------------------------------------------------------------------------------
+
+
+def try_out(kind: rules.Kind, tenant: Tenant, document: object) -> tuple[bool, list[Finding]]:
+    """Return whether the PUT of a Location or Tariff would be refused, and all it would be told; it is rolled back."""
+    put = put_location if kind == "location" else put_tariff
+    with transaction.atomic():
+        try:
+            return False, put(tenant, document).findings
+        except Refused as refusal:
+            return True, refusal.findings
+        finally:
+            transaction.set_rollback(True)
 
 
 # --- What both share ---------------------------------------------------------------------------------------------------
@@ -342,11 +401,7 @@ def _merge(row: Row) -> documents.Merge:
     return documents.Merge(row.cpo_times or {}, timestamp())
 
 
-def _columns(verdict: rules.Verdict, sent: dict | None, unknown: dict | None) -> dict[str, Any]:
-    kept = [
-        finding for finding in verdict.findings if not finding.broken.is_repair and finding.rule != shape.UNKNOWN.id
-    ]
-    kept += shape.unknown_findings(unknown or {})
+def _columns(kind: rules.Kind, verdict: rules.Verdict, sent: dict | None, unknown: dict | None) -> dict[str, Any]:
     return {
         "ocpi_id": verdict.document["id"],
         "body": verdict.body,
@@ -354,15 +409,15 @@ def _columns(verdict: rules.Verdict, sent: dict | None, unknown: dict | None) ->
         "cpo_times": Jsonb(sent) if sent else None,
         "unknown": Jsonb(unknown) if unknown else None,
         "received_at": _now(),
-    } | _judgement(verdict.findings, unknown)
+    } | _judgement(kind, verdict.findings, unknown)
 
 
-def _judgement(findings: list[Finding], unknown: dict | None) -> dict[str, Any]:
+def _judgement(kind: rules.Kind, findings: list[Finding], unknown: dict | None) -> dict[str, Any]:
     """Return the columns that hold what is kept of a verdict: not the repairs, for the stored object has them no more."""
     kept = [finding for finding in findings if not finding.broken.is_repair and finding.rule != shape.UNKNOWN.id]
-    kept += shape.unknown_findings(unknown or {})
+    kept = uploads.capped(kept) + shape.unknown_findings(unknown or {}, kind)
     return {
         "findings": Jsonb([finding.stored() for finding in kept]),
-        "warnings": sorted({finding.rule for finding in kept if finding.severity == rules.WARNING}),
+        "warnings": sorted({finding.rule for finding in kept if finding.severity != rules.GAP}),
         "edition": rules.EDITION,
     }

@@ -32,6 +32,7 @@ ORDER = [
         "ocpi.rules.principles",
     ],
     ["ocpi.rules.elements"],
+    ["ocpi.rules.repairs"],
     ["ocpi.rules.shape", "ocpi.rules.locations", "ocpi.rules.hours", "ocpi.rules.connectors", "ocpi.rules.values"],
     ["ocpi.rules.tariffs", "ocpi.rules.amounts", "ocpi.rules.prices"],
     ["ocpi.rules.semantics"],

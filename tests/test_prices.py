@@ -123,7 +123,7 @@ LINES: dict[str, tuple[Body, str, str]] = {
         ),
         "The first hour € 0.00/h charging, 1 h–1 h 30 min € 1.21/h charging, otherwise € 2.42/h charging"
         " + only the first 1 min 30 s € 1.21/h parking, incl. 21 % VAT",
-        "De eerste uur € 0,00/uur laden, 1 uur–1 uur 30 min € 1,21/uur laden, anders € 2,42/uur laden"
+        "Het eerste uur € 0,00/uur laden, 1 uur–1 uur 30 min € 1,21/uur laden, anders € 2,42/uur laden"
         " + alleen de eerste 1 min 30 s € 1,21/uur parkeren, incl. 21 % btw",
     ),
     "current and power": (

@@ -6,13 +6,15 @@ import orjson
 import pytest
 
 from ocpi import problems, recheck, store
-from ocpi.models import Location, Tariff
+from ocpi.models import Location, Push, Tariff
 from ocpi.rules import EDITION, Finding, uploads
 from tests import factories, stored
 from tests.documents import connector_body, evse_body, location_body, tariff_body
 from tests.factories import put_location, put_tariff
 
 LATER = "2026-03-02T10:00:00Z"
+EARLIER = "2026-03-01T00:00:00Z"
+OLD_EVSES = [evse_body(last_updated=EARLIER, connectors=[connector_body(last_updated=EARLIER)])]
 CONNECTOR = connector_body(tariff_ids=["NONE"])
 TARIFF_PATH = "/evses/0/connectors/0/tariff_ids"
 
@@ -129,6 +131,23 @@ def test_problems_two_tariffs_of_a_type_are_named(cpo):
     assert told(outcome.findings) == [("L-26", f"{TARIFF_PATH}/1", message)]
 
 
+def test_problems_tariff_that_is_named_twice_does_not_compete_with_itself(cpo):
+    put_tariff(cpo)
+
+    assert put_location(cpo, evses=naming("ADHOC-1", "adhoc-1", "ADHOC-1")).findings == []
+
+
+def test_problems_many_tariffs_of_a_type_are_told_once_each_and_the_rest_counted(cpo):
+    names = [f"T{number}" for number in range(130)]
+    for name in names:
+        put_tariff(cpo, id=name)
+
+    findings = put_location(cpo, evses=naming(*names)).findings
+
+    assert [one.rule for one in findings] == ["L-26"] * 100 + ["S-more"]
+    assert findings[-1].message == "L-26: findings that are not listed: 29"
+
+
 # --- The same EVSE twice (L-29, evse_id) -------------------------------------------------------------------------------
 
 
@@ -185,6 +204,24 @@ def test_problems_evse_id_at_another_party_is_told_to_both_without_naming_them(c
     assert "Marktplein" not in told_to_both
 
 
+def test_problems_evse_id_that_another_party_does_not_show_is_not_told(cpo, rival):
+    put_tariff(cpo)
+    put_location(rival, publish=False)
+
+    assert put_location(cpo).findings == []
+    assert seen_by(cpo) == []
+
+
+def test_problems_own_double_is_told_before_that_of_another_party(cpo, rival):
+    put_tariff(cpo)
+    put_location(rival, id="FIRST")
+    put_location(cpo, id="OWN", **with_evse(uid="A"))
+
+    findings = put_location(cpo, id="SECOND", **with_evse(uid="B")).findings
+
+    assert [one.message for one in findings] == ['evse_id "NL*EXA*E1001*1" stands in Location "OWN" too']
+
+
 def test_problems_operators_see_who_the_other_party_is(cpo, rival):
     put_location(rival, id="THERE")
     put_location(cpo)
@@ -201,22 +238,35 @@ def test_problems_operators_see_who_the_other_party_is(cpo, rival):
 @pytest.mark.parametrize(
     ("kind", "document", "path"),
     [
-        ("location", location_body(), f"{TARIFF_PATH}/0"),
         ("evse", evse_body(), "/connectors/0/tariff_ids/0"),
         ("connector", connector_body(), "/tariff_ids/0"),
     ],
 )
-def test_problems_of_a_document_stand_at_paths_in_it(cpo, kind, document, path):
-    assert [(f.rule, f.path) for f in problems.of_document(cpo, kind, document)] == [("L-25", path)]
+def test_problems_of_a_part_stand_at_paths_in_it(cpo, kind, document, path):
+    assert [(f.rule, f.path) for f in problems.of_part(cpo, kind, document)] == [("L-25", path)]
 
 
-def test_problems_of_a_document_do_not_meet_its_stored_self(cpo):
+def tried(tenant: Any, kind: Any, document: Any) -> tuple[bool, list[str]]:
+    """Return whether an upload would be refused, and the rules it would be told of."""
+    is_refused, findings = store.try_out(kind, tenant, document)
+    return is_refused, [finding.rule for finding in findings]
+
+
+def test_try_out_says_what_the_upload_would_and_stores_nothing(cpo):
+    factories.connect_to_nowhere(cpo)
     put_tariff(cpo)
     put_location(cpo)
+    before = stored.everything(cpo)
+    later = {"last_updated": LATER}
 
-    assert problems.of_document(cpo, "location", location_body(id="loc-0001")) == []
-    assert [f.rule for f in problems.of_document(cpo, "location", location_body(id="OTHER"))] == ["L-29"]
-    assert problems.of_document(cpo, "tariff", tariff_body()) == []
+    assert tried(cpo, "location", location_body(id="loc-0001")) == (False, [])
+    assert tried(cpo, "location", location_body(id="OTHER")) == (False, ["L-29"])
+    assert tried(cpo, "location", location_body(**later, energy_mix=None)) == (True, ["N-energy_mix"])
+    assert tried(cpo, "location", location_body(**later, evses=[])) == (False, ["L-13", "L-04"])
+    assert tried(cpo, "location", location_body(last_updated=EARLIER, evses=OLD_EVSES)) == (True, ["S-stale"])
+    assert tried(cpo, "tariff", tariff_body(last_updated="2026-02-01T00:00:00Z")) == (True, ["S-stale"])
+    assert tried(cpo, "tariff", tariff_body(id="NEW")) == (False, [])
+    assert stored.everything(cpo) == before
 
 
 def test_problems_ad_hoc_tariffs_are_those_for_everybody(cpo):
@@ -320,6 +370,59 @@ def test_problems_unknown_properties_stay_told_after_a_status(cpo):
     assert stored.location(cpo).warnings == ["S-unknown"]
 
 
+def test_problems_change_of_an_unknown_property_alone_is_kept(cpo):
+    put_tariff(cpo)
+    factories.connect_to_nowhere(cpo)
+    put_location(cpo, other=3)
+    stored.deliver(cpo)
+
+    put_location(cpo, other=3, second=4)
+    store.patch_location(cpo, "LOC-0001", {"help_phone": "+31", "last_updated": "2026-03-02T09:15:00Z"})
+    put_tariff(cpo, colour="red")
+
+    assert stored.location(cpo).unknown == {"/other": 3, "/second": 4, "/help_phone": "+31"}
+    assert Tariff.objects.get().unknown == {"/colour": "red"}
+    assert stored.pushed(cpo) == []
+
+    store.patch_location(cpo, "LOC-0001", {"help_phone": None, "last_updated": LATER})
+    put_location(cpo, last_updated=LATER)
+
+    assert stored.location(cpo).unknown is None
+    assert seen_by(cpo, kind="location") == []
+
+
+def test_problems_replaced_child_loses_what_was_kept_apart_of_it(cpo):
+    put_location(
+        cpo, evses=[evse_body(foo=1, connectors=[connector_body(bar=2)]), evse_body(uid="E2", evse_id="x", foo=3)]
+    )
+
+    store.patch_location(cpo, "LOC-0001", {"evses": [evse_body(uid="evse-1")], "last_updated": LATER})
+
+    assert stored.location(cpo).unknown == {"/evses/1/foo": 3}
+
+
+def test_problems_status_asks_nothing_about_others_unless_it_brings_an_evse_back(cpo, django_assert_num_queries):
+    put_tariff(cpo, id="ONE")
+    put_tariff(cpo, id="TWO")
+    put_location(cpo, evses=naming("ONE", "TWO", "NONE"))
+
+    charging = store.patch_evse(cpo, "LOC-0001", "EVSE-1", {"status": "CHARGING", "last_updated": LATER})
+    store.patch_evse(cpo, "LOC-0001", "EVSE-1", {"status": "REMOVED", "last_updated": LATER})
+    back = store.patch_evse(cpo, "LOC-0001", "EVSE-1", {"status": "AVAILABLE", "last_updated": LATER})
+
+    assert [one.rule for one in charging.findings] == []
+    assert [one.rule for one in back.findings] == ["L-03", "L-25", "L-26"]
+
+
+def test_patch_takes_blanks_around_last_updated_off_too(cpo):
+    put_location(cpo)
+
+    outcome = store.patch_evse(cpo, "LOC-0001", "EVSE-1", {"status": "CHARGING", "last_updated": f"{LATER} "})
+
+    assert [one.rule for one in outcome.findings] == ["S-space"]
+    assert stored.document(cpo)["evses"][0]["last_updated"] == LATER
+
+
 def outdate(**fields: Any) -> None:
     """Make all Locations look as if another edition of the book had judged them."""
     Location.objects.update(edition="older", **fields)
@@ -354,6 +457,19 @@ def test_recheck_never_hides_what_ndw_has(cpo):
     assert (after.gaps, after.is_shown) == (["N-energy_mix"], True)
 
 
+def test_recheck_is_not_needed_for_the_status_of_what_ndw_has(cpo):
+    put_tariff(cpo)
+    put_location(cpo)
+    gapped = {name: value for name, value in stored.document(cpo).items() if name != "energy_mix"}
+    Location.objects.update(body=orjson.dumps(gapped), edition="older")
+
+    before = store.patch_evse(cpo, "LOC-0001", "EVSE-1", {"status": "CHARGING", "last_updated": LATER})
+    after = store.patch_evse(cpo, "LOC-0001", "EVSE-1", {"status": "BLOCKED", "last_updated": LATER})
+
+    assert (before.changed, after.changed, before.findings, after.findings) == (True, True, [], [])
+    assert (stored.location(cpo).is_shown, stored.location(cpo).gaps) == (True, ["N-energy_mix"])
+
+
 def test_recheck_shows_and_pushes_what_has_lost_its_last_gap(cpo):
     factories.connect_to_nowhere(cpo)
     put_location(cpo)
@@ -364,6 +480,7 @@ def test_recheck_shows_and_pushes_what_has_lost_its_last_gap(cpo):
 
     assert stored.location(cpo).is_shown is True
     assert stored.pushed(cpo) == [("location LOC-0001", 2, True, None)]
+    assert Push.objects.get().changed_at is None  # nobody waits for what an upgrade has shown
 
 
 def test_recheck_keeps_what_a_stricter_book_refuses(cpo):

@@ -186,7 +186,7 @@ def test_put_keeps_unknown_properties_apart(cpo, upload, pull):
 def test_unknown_properties_follow_the_object_they_came_with(cpo, upload):
     upload.put(LOC, location_body(evses=[evse_body(x_old=1, connectors=[connector_body(x_plug=1)])], x_site=1))
 
-    upload.patch(LOC, later({}, name="Neude", x_new=2))
+    upload.patch(LOC, {"name": "Neude", "x_new": 2, "last_updated": LATER})
     upload.put(CONNECTOR, connector_body(x_plug=3, last_updated=LATER))
     assert stored.location(cpo).unknown == {
         "/x_site": 1, "/x_new": 2, "/evses/0/x_old": 1, "/evses/0/connectors/0/x_plug": 3
@@ -304,7 +304,7 @@ def test_answer_lists_a_hundred_findings_and_counts_them_all(cpo, upload):
     created = upload.put(LOC, location_body(evses=evses))
 
     first = "/evses/0/parking_restrictions: parking_restrictions is missing; DOT-NL demands it"
-    assert created.envelope["status_message"] == f"Accepted. {first} (150 findings, see data)"
+    assert created.envelope["status_message"] == f"Accepted. {first} (150 findings, the first 100 in data)"
     assert len(created.envelope["data"]) == 100
 
 

@@ -47,6 +47,8 @@ UPLOAD_RULES: dict[str, str] = {
     "tariff_still_named": "test_receive_tariffs.py",
     "unknown_tariff": "test_problems.py",
     "two_tariffs_of_a_type": "test_problems.py",
+    "two_tariffs_without_type": "test_problems.py",
+    "more_of_a_rule": "test_problems.py",
     "uid_elsewhere": "test_problems.py",
     "evse_id_elsewhere": "test_problems.py",
     "evse_id_at_another_party": "test_problems.py",

@@ -1,4 +1,4 @@
-"""Findings are kept by rule name, with the rules of the warnings; the keys no two EVSEs may share."""
+"""Findings are kept by rule name, with the rules among them; keys no two EVSEs may share; when a Tariff is valid."""
 
 import django.contrib.postgres.fields
 import django.contrib.postgres.indexes
@@ -31,7 +31,7 @@ class Migration(migrations.Migration):
             model_name="location",
             name="warnings",
             field=django.contrib.postgres.fields.ArrayField(
-                base_field=models.TextField(), default=list, help_text="Rules of the warnings among them.", size=None
+                base_field=models.TextField(), default=list, help_text="Rules of those that are no gaps.", size=None
             ),
         ),
         migrations.AddField(
@@ -41,9 +41,24 @@ class Migration(migrations.Migration):
         ),
         migrations.AddField(
             model_name="tariff",
+            name="type",
+            field=models.CharField(max_length=16, null=True),
+        ),
+        migrations.AddField(
+            model_name="tariff",
+            name="valid_from",
+            field=models.DateTimeField(help_text="start_date_time in the body.", null=True),
+        ),
+        migrations.AddField(
+            model_name="tariff",
+            name="valid_until",
+            field=models.DateTimeField(help_text="end_date_time in the body.", null=True),
+        ),
+        migrations.AddField(
+            model_name="tariff",
             name="warnings",
             field=django.contrib.postgres.fields.ArrayField(
-                base_field=models.TextField(), default=list, help_text="Rules of the warnings among them.", size=None
+                base_field=models.TextField(), default=list, help_text="Rules of those that are no gaps.", size=None
             ),
         ),
         migrations.AlterField(
@@ -65,5 +80,13 @@ class Migration(migrations.Migration):
             index=django.contrib.postgres.indexes.GinIndex(
                 models.F("evse_keys"), fastupdate=False, name="location_evse_keys"
             ),
+        ),
+        migrations.AddIndex(
+            model_name="location",
+            index=models.Index(models.F("edition"), name="location_edition"),
+        ),
+        migrations.AddIndex(
+            model_name="tariff",
+            index=models.Index(models.F("edition"), name="tariff_edition"),
         ),
     ]

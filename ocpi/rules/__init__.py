@@ -3,10 +3,10 @@
 Source: OCPI 2.2.1 mod_locations, mod_tariffs; NDW DOT-NL; protocol §5-§7.
 """
 
-from ocpi.rules.findings import ERROR, GAP, LANGUAGES, WARNING, Finding, Language, Rule, Severity, shown
+from ocpi.rules.findings import ERROR, GAP, LANGUAGES, WARNING, Finding, Language, Rule, Severity, pointer, shown
 from ocpi.rules.index import EDITION, RULES, restore
 from ocpi.rules.patch import check_patch, keep_spelling, merge
-from ocpi.rules.shape import canonical_time
+from ocpi.rules.repairs import canonical_time
 from ocpi.rules.verdict import Verdict, check
 from ocpi.schemas import Kind
 
@@ -28,6 +28,7 @@ __all__ = [
     "check_patch",
     "keep_spelling",
     "merge",
+    "pointer",
     "restore",
     "shown",
 ]

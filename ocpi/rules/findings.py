@@ -129,11 +129,12 @@ class Finding:
 
 
 class _Values(dict[str, str]):
-    """Values for a template: phrases in its language, "…" for what is not there."""
+    """Values for a template: what a type expects in its language, "…" for what is not there."""
 
     def __init__(self, values: dict[str, str], language: Language, is_complete: bool = False) -> None:
-        dutch = language == "nl"
-        super().__init__({name: DUTCH.get(value, value) if dutch else value for name, value in values.items()})
+        super().__init__(values)
+        if language == "nl" and "expected" in values:
+            self["expected"] = DUTCH.get(values["expected"], values["expected"])
         self.is_complete = is_complete
 
     def __missing__(self, name: str) -> str:
@@ -145,6 +146,17 @@ class _Values(dict[str, str]):
 def pointer(*steps: Step) -> str:
     """Return the JSON Pointer (RFC 6901) of these keys and indices."""
     return "".join(f"/{str(step).replace('~', '~0').replace('/', '~1')}" for step in steps)
+
+
+def name_of(steps: tuple[Step, ...]) -> str:
+    """Return what a message calls the value at the end of these steps: its property, `evses[0]`, or "/" for the whole."""
+    match steps:
+        case ():
+            return "/"
+        case (*_, str(name), int(index)):
+            return f"{name}[{index}]"
+        case _:
+            return str(steps[-1])
 
 
 def shortened(text: str, length: int = 100) -> str:

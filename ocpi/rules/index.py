@@ -8,7 +8,7 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
-from ocpi.rules import patch, profiles, semantics, shape, times, uploads
+from ocpi.rules import patch, profiles, repairs, semantics, shape, times, uploads
 from ocpi.rules.findings import Finding, Rule
 from ocpi.rules.principles import PRINCIPLES
 
@@ -16,7 +16,7 @@ __all__ = ["EDITION", "PRINCIPLES", "RULES", "restore"]
 
 
 def _rules() -> Iterable[Rule]:
-    for module in (shape, times, patch, uploads):
+    for module in (shape, repairs, times, patch, uploads):
         for value in vars(module).values():
             if isinstance(value, Rule):
                 yield value

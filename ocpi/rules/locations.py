@@ -203,7 +203,7 @@ def same_evse_id_twice(location: Object) -> Hits:
     first: dict[str, str] = {}
     for index, evse in enumerate(evses):
         id = evse.get("evse_id", "").upper().replace("*", "").replace("-", "")
-        if not id or evse["status"] == "REMOVED":
+        if evse["status"] == "REMOVED" or not _PLAIN_EVSE_ID(id):
             continue
         if first.setdefault(id, evse["uid"]) != evse["uid"]:
             hits[f"/evses/{index}/evse_id"] = {"uid": first[id]}
@@ -249,6 +249,7 @@ def odd_evse_id(evse: Object) -> Hits:
     return None if evse_id is None or _EVSE_ID(evse_id) else ["/evse_id"]
 
 
+_PLAIN_EVSE_ID = re.compile(r"[A-Z]{2}[A-Z0-9]{3}E[A-Z0-9]+", re.ASCII).fullmatch
 _EVSE_ID = re.compile(r"([A-Z]{2})\*?([A-Z0-9]{3})\*?E[A-Z0-9*]{1,30}", re.IGNORECASE | re.ASCII).fullmatch
 
 

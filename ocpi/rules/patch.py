@@ -161,6 +161,8 @@ def _put_children(kind: Kind, children: list[Object], items: list[Any]) -> list[
     named: set[str | None] = set()
     findings: list[Finding] = []
     for index, item in enumerate(items):
+        if len(findings) >= shape.MAX_FINDINGS:
+            return [*findings, shape.MORE_ERRORS.at(f"/{name}", count=len(items) - index)]
         wrong = _incomplete(child, item, f"/{name}/{index}") or _named_twice(item, key, named, f"/{name}/{index}/{key}")
         findings += wrong
         named.add(_key(item, key))

@@ -92,6 +92,7 @@ def price_line(tariff: Object, language: Language) -> str:
     least, most = tariff.get("min_price", {}), tariff.get("max_price", {})
     is_free = 0 in most.values()  # either bound applies
     dimensions = [] if is_free else _dimensions(tariff)
+    most = most if dimensions else {}  # of nothing there is no most
     vats = {clause.vat for dimension in dimensions for clause in dimension.clauses if clause.price}
     writer = _Writer(language, tariff["currency"], vats)
     rest = () if is_free else (writer.bound("at least", least), writer.bound("at most", most), writer.vat_of_all())
@@ -232,7 +233,7 @@ class _Writer:
 
     def _money(self, amount: Decimal) -> str:
         rounded = amount.quantize(_CENT, ROUND_HALF_UP)
-        if abs(amount - rounded) > _HIDDEN:
+        if abs(amount - rounded) > _HIDDEN or (amount and not rounded):
             rounded = amount.quantize(_DETAIL, ROUND_HALF_UP).normalize()
         return f"{_SYMBOLS.get(self.currency, self.currency)} {self._comma(f'{rounded:f}')}"
 
@@ -286,6 +287,8 @@ class _Writer:
             return f"{self.word('after' if grows else 'from')} {low}"
         if grows and high.startswith("1 ") and high[2:] == self.word("h"):
             high = self.word("hour")
+        if grows and high == "uur":
+            return "het eerste uur"
         return f"{self.word('the first' if grows else 'below')} {high}" if high else ""
 
     def _with_unit(self, number: float, unit: str) -> str:

@@ -5,14 +5,13 @@ Source: protocol §6.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, get_args
 
 from pydantic_core import SchemaValidator, core_schema
 
 from ocpi.rules import amounts, connectors, hours, locations, tariffs, values
 from ocpi.rules.book import Check, Object
 from ocpi.rules.findings import Finding
-from ocpi.schemas import MODELS, Kind, OcpiObject
+from ocpi.schemas import MODELS, Kind, OcpiObject, model_in
 
 CHECKS = [
     entry
@@ -42,16 +41,10 @@ class _Book:
 
 
 def _plan(model: type[OcpiObject], trigger: str) -> _Plan:
-    found = [(name, _model_in(field.annotation)) for name, field in model.model_fields.items()]
+    found = [(name, model_in(field.annotation)) for name, field in model.model_fields.items()]
     children = [(name, _plan(child, trigger)) for name, child in found if child]
     checks = [check for check in CHECKS if model in check.models and check.trigger == trigger]
     return _Plan(checks, [(name, plan) for name, plan in children if plan.checks or plan.children])
-
-
-def _model_in(annotation: Any) -> type[OcpiObject] | None:
-    if args := get_args(annotation):
-        return next((model for model in map(_model_in, args) if model), None)
-    return annotation if isinstance(annotation, type) and issubclass(annotation, OcpiObject) else None
 
 
 def _book(model: type[OcpiObject]) -> _Book:

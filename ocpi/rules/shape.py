@@ -1,8 +1,7 @@
 """Fit a document to its OCPI shape: valid ones in one pass, harmless deviations mended, all others reported at once.
 
-Mended, and reported, are: an unknown property (taken out and kept apart), outer white space, 16.0 for an int, a language
-in capitals, and a DateTime without zone. Each is exact: no instant and no value changes. Identifiers and references to
-them stay as they are, white space and all.
+An unknown property is taken out and kept apart; what else is mended is in `ocpi.rules.repairs`. A refused document is told
+its errors with the values it has: nothing of it is mended.
 
 Source: OCPI 2.2.1 transport_and_format, "Cardinality"; protocol §2.6, §5.1.
 """
@@ -13,12 +12,13 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from ocpi.rules import hints
-from ocpi.rules.findings import ERROR, WARNING, Finding, Rule, Step, Text, pointer, shortened, shown, visible
-from ocpi.schemas import PROPERTY_NAMES, VALIDATORS, Kind
-from ocpi.schemas.types import DATE_TIME, DUTCH, INT, LANGUAGE, LANGUAGES, MAX_INT
+from ocpi.rules import hints, repairs
+from ocpi.rules.findings import ERROR, WARNING, Finding, Rule, Text, name_of, pointer, shortened, shown, visible
+from ocpi.schemas import FIRST_ERRORS, MODELS, VALIDATORS, Kind, OcpiObject, model_in
+from ocpi.schemas.types import DATE_TIME, DUTCH, INT, LANGUAGE
 
 MAX_FINDINGS = 100  # of one kind; who sends more wrong values than this has one mistake, not many
+MAX_DEVIATIONS = 20_000  # in one document; to name them all would take seconds
 
 _TYPES, _JSON = "OCPI 2.2.1 types", 'OCPI 2.2.1 transport_and_format, "Cardinality"; protocol §2.6'
 _DID_YOU_MEAN = Text("Did you mean {meant}?", "Bedoelde u {meant}?")
@@ -86,118 +86,48 @@ MORE_UNKNOWN = Rule(
 )  # fmt: skip
 
 
-_MORE = Text("And {more} more like this.", "En nog {more} van dit soort.")
-
-
-def _repair(name: str, id: str, source: str, english: str, dutch: str) -> Rule:
-    return Rule(name, id, WARNING, source, Text(english, dutch), _MORE, is_repair=True)
-
-
-TRIMMED = _repair(
-    "outer_space", "S-space", "protocol §2.6: printable text", "white space around {value} was taken off",
-    "witruimte om {value} is weggehaald",
-)  # fmt: skip
-WHOLE = _repair(
-    "whole_number", "S-int", WRONG[INT].source, "{name} is {value}; sent on as {meant}",
-    "{name} is {value}; wordt doorgegeven als {meant}",
-)  # fmt: skip
-SMALL_LETTERS = _repair(
-    "language_in_capitals", "S-language", WRONG[LANGUAGE].source, "{name} is {value}; sent on as {meant}",
-    "{name} is {value}; wordt doorgegeven als {meant}",
-)  # fmt: skip
-ZONE = _repair(
-    "no_zone", "S-date_time", WRONG[DATE_TIME].source, "{name} {value} has no zone; read as UTC, sent on with Z",
-    "{name} {value} heeft geen zone; gelezen als UTC, doorgegeven met Z",
-)  # fmt: skip
-ABSENT = _repair(
-    "null_is_absent", "S-null", _JSON, "{name} is null, which is the same as absent; left out",
-    "{name} is null, wat hetzelfde is als afwezig; weggelaten",
-)  # fmt: skip
 DUTCH.update(
     {"true or false": "true of false", "an object": "een object", "a list": "een lijst"}
     | {"at least 1 item": "minstens 1 onderdeel", "at most 1000 items": "hoogstens 1000 onderdelen"}
 )
 
-_NOT_TRIMMED = {"id", "uid", "country_code", "party_id", "tariff_ids", "group_id", "visual_number"}
-_LOOSE_DATE_TIME = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2})(?:\.([0-9]{1,3}))?Z?")
-
-
-def _squash(name: str) -> str:
-    return name.replace("_", "").replace("-", "").lower()
-
-
-_PROPERTIES = {_squash(name): name for name in PROPERTY_NAMES}
-
 Fit = tuple[dict[str, Any] | None, list[Finding], dict[str, Any]]
-
-
-class Repairs:
-    """What was mended in one document: how often, and the first place of each kind."""
-
-    def __init__(self) -> None:
-        self._first: dict[str, tuple[Rule, str, dict[str, str]]] = {}
-        self._count: dict[str, int] = {}
-
-    def note(self, rule: Rule, steps: tuple[Step, ...], **values: object) -> None:
-        """Note a repair; values are shown as JSON."""
-        self._count[rule.name] = self._count.get(rule.name, 0) + 1
-        if rule.name not in self._first:
-            shown_values = {name: shown(value) for name, value in values.items()}
-            self._first[rule.name] = rule, pointer(*steps), {"name": _name(steps)} | shown_values
-
-    def findings(self) -> list[Finding]:
-        """Return one finding for each kind of repair."""
-        return [
-            rule.at(path, **values, **({"more": self._count[name] - 1} if self._count[name] > 1 else {}))
-            for name, (rule, path, values) in self._first.items()
-        ]
 
 
 def fit(kind: Kind, document: object) -> Fit:
     """Return `document` as a new dict in the schema's field order, or None; findings; unknown properties by pointer.
 
-    `document` stays as it is; its nulls and the blanks around its texts are kept, for `tidy` to take out.
+    `document` stays as it is; its nulls and the blanks around its texts are kept, for `repairs.tidy` to take out.
     """
     try:
         return VALIDATORS[kind].validate_python(document), [], {}
     except ValidationError as error:
-        return _mended(kind, _copy(document), error)
+        if error.error_count() > MAX_DEVIATIONS:
+            return None, _first_errors(kind, document, error.error_count()), {}
+        return _mended(kind, document, error)
 
 
-def tidy(document: dict[str, Any]) -> tuple[dict[str, Any], list[Finding]]:
-    """Return a fitted document without nulls and without white space around its texts, and what was mended."""
-    repairs = Repairs()
-    return _tidied(document, (), repairs), repairs.findings()
+def _first_errors(kind: Kind, document: object, count: int) -> list[Finding]:
+    """Return the first error of each list, without looking at the others."""
+    try:
+        FIRST_ERRORS[kind].validate_python(document)
+    except ValidationError as error:
+        errors = [details for details in error.errors(include_url=False) if details["type"] != "extra_forbidden"]
+        findings = [_error(details, document) for details in errors[:MAX_FINDINGS]]
+        return [*findings, MORE_ERRORS.at("", count=count - len(findings))]
+    return []
 
 
-def _tidied(value: Any, steps: tuple[Step, ...], repairs: Repairs) -> Any:
-    if isinstance(value, dict):
-        for name, inner in value.items():
-            if inner is None:
-                repairs.note(ABSENT, (*steps, name))
-        return {name: _tidied(inner, (*steps, name), repairs) for name, inner in value.items() if inner is not None}
-    if isinstance(value, list):
-        return [_tidied(item, (*steps, index), repairs) for index, item in enumerate(value)]
-    if isinstance(value, str) and value != value.strip(" ") != "" and _may_trim(steps):
-        repairs.note(TRIMMED, steps, value=value)
-        return value.strip(" ")
-    return value
-
-
-def _may_trim(steps: tuple[Step, ...]) -> bool:
-    return _NOT_TRIMMED.isdisjoint(steps[-2:])
-
-
-def _mended(kind: Kind, document: Any, error: ValidationError) -> Fit:
-    repairs, unknown = Repairs(), dict[str, Any]()
+def _mended(kind: Kind, given: Any, error: ValidationError) -> Fit:
+    document, done, unknown = _copy(given), repairs.Repairs(), dict[str, Any]()
     while True:
         errors = error.errors(include_url=False)
-        mended = [details for details in errors if _mend(document, details, repairs, unknown)]
-        if not mended:  # soon, for what was mended never fails in the same way again
-            return None, _errors(errors) + repairs.findings() + unknown_findings(unknown), unknown
+        if not [details for details in errors if _mend(document, details, done, unknown)]:
+            # Soon, for what was mended never fails in the same way again.
+            return None, _errors(errors, given) + unknown_findings(unknown, kind), unknown
         try:
             fitted = VALIDATORS[kind].validate_python(document)
-            return fitted, repairs.findings() + unknown_findings(unknown), unknown
+            return fitted, done.findings() + unknown_findings(unknown, kind), unknown
         except ValidationError as remaining:
             error = remaining
 
@@ -208,47 +138,28 @@ def _copy(value: Any) -> Any:
     return [_copy(item) for item in value] if isinstance(value, list) else value
 
 
-def _mend(document: Any, details: ErrorDetails, repairs: Repairs, unknown: dict[str, Any]) -> bool:
+def _mend(document: Any, details: ErrorDetails, done: repairs.Repairs, unknown: dict[str, Any]) -> bool:
     steps, given = details["loc"], details["input"]
     if details["type"] == "extra_forbidden":
-        unknown[pointer(*steps)] = _storable(_parent(document, steps).pop(steps[-1]))
+        value = _parent(document, steps).pop(steps[-1])
+        if value is None:
+            done.note(repairs.ABSENT, steps)
+        else:
+            unknown[pointer(*steps)] = _storable(value)
         return True
-    meant, rule = _meant(details["type"], steps, given)
+    meant, rule = repairs.meant(details["type"], steps, given)
     if meant is None:
         return False
     _parent(document, steps)[steps[-1]] = meant
     if rule:
-        repairs.note(rule, steps, value=given, meant=meant)
+        done.note(rule, steps, value=given, meant=meant)
     return True
-
-
-def _meant(kind: str, steps: tuple[Step, ...], value: object) -> tuple[Any, Rule | None]:
-    """Return what a refused value says beyond doubt and which repair that is; (None, None) when nothing is."""
-    match value:
-        case float() if kind == INT and value.is_integer() and abs(value) <= MAX_INT:
-            return int(value), WHOLE
-        case str() if value != value.strip() != "" and _may_trim(steps):
-            return value.strip(), TRIMMED
-        case str() if kind == DATE_TIME and canonical_time(value) not in (None, value):
-            return canonical_time(value), None if value.endswith("Z") else ZONE
-        case str() if kind == LANGUAGE and value.lower() in LANGUAGES:
-            return value.lower(), SMALL_LETTERS
-    return None, None
 
 
 def _parent(document: Any, steps: tuple[str | int, ...]) -> Any:
     for step in steps[:-1]:
         document = document[step]
     return document
-
-
-def canonical_time(date_time: str) -> str | None:
-    """Return a DateTime in the one form we store, None when it has no OCPI form; the calendar is not looked at."""
-    match = _LOOSE_DATE_TIME.fullmatch(date_time)
-    if match is None:
-        return None
-    fraction = (match[2] or "").ljust(3, "0")
-    return f"{match[1]}Z" if fraction == "000" else f"{match[1]}.{fraction}Z"
 
 
 def _storable(value: Any) -> Any:
@@ -262,30 +173,51 @@ def _storable(value: Any) -> Any:
     return value if value is None or isinstance(value, bool | int | float) else str(value)
 
 
-def unknown_findings(unknown: dict[str, Any]) -> list[Finding]:
-    """Return a warning for each property that was taken out and kept apart, by its pointer."""
+def unknown_findings(unknown: dict[str, Any], kind: Kind) -> list[Finding]:
+    """Return a warning for each property that was taken out of an object of `kind` and kept apart, by its pointer."""
     hidden = len(unknown) - MAX_FINDINGS
-    findings = [_unknown(path) for path in list(unknown)[:MAX_FINDINGS]]
+    findings = [_unknown(path, kind) for path in sorted(unknown)[:MAX_FINDINGS]]
     return findings + ([MORE_UNKNOWN.at("", count=hidden)] if hidden > 0 else [])
 
 
-def _unknown(path: str) -> Finding:
-    name = path.rpartition("/")[2]
-    meant = _PROPERTIES.get(_squash(name), name)
-    return UNKNOWN.at(shortened(path, 250), name=visible(name), **({"meant": meant} if meant != name else {}))
+def _unknown(path: str, kind: Kind) -> Finding:
+    parent, _, last = path.rpartition("/")
+    name = last.replace("~1", "/").replace("~0", "~")
+    place = "/".join(step for step in parent.split("/") if not step.isdigit())
+    meant = _PROPERTIES[kind].get(place, {}).get(_squash(name), name)
+    words = {"name": visible(name) or '""'} | ({"meant": meant} if meant != name else {})
+    return UNKNOWN.at(shortened(path, 250), **words)
 
 
-def _errors(errors: list[ErrorDetails]) -> list[Finding]:
+def _squash(name: str) -> str:
+    return name.replace("_", "").replace("-", "").lower()
+
+
+def _properties(model: type[OcpiObject], place: str = "") -> dict[str, dict[str, str]]:
+    """Return the properties at each place below an object, by their names without capitals and underscores."""
+    found = {place: {_squash(name): name for name in model.model_fields}}
+    for name, field in model.model_fields.items():
+        if child := model_in(field.annotation):
+            found |= _properties(child, f"{place}/{name}")
+    return found
+
+
+_PROPERTIES = {kind: _properties(model) for kind, model in MODELS.items()}
+
+
+def _errors(errors: list[ErrorDetails], given: Any) -> list[Finding]:
     hidden = len(errors) - MAX_FINDINGS
-    findings = [_error(details) for details in errors[:MAX_FINDINGS]]
+    findings = [_error(details, given) for details in errors[:MAX_FINDINGS]]
     return findings + ([MORE_ERRORS.at("", count=hidden)] if hidden > 0 else [])
 
 
-def _error(details: ErrorDetails) -> Finding:
-    steps, value = details["loc"], details["input"]
-    path, name = pointer(*steps), _name(steps)
+def _error(details: ErrorDetails, given: Any) -> Finding:
+    """Return the finding for an error, with the value that stands in the document as it was given."""
+    steps = details["loc"]
+    path, name = pointer(*steps), name_of(steps)
     if details["type"] == "missing":
         return MISSING.at(path, name=name)
+    value = _parent(given, steps)[steps[-1]] if steps else given
     if value is None and bool(steps) and isinstance(steps[-1], str):
         return NULL.at(path, name=name)
     allowed = re.findall(r"'([^']+)'", details["ctx"]["expected"]) if details["type"] == "literal_error" else []
@@ -315,13 +247,3 @@ def _expected(details: ErrorDetails) -> str:
         case "too_long":
             return f"at most {details['ctx']['max_length']} items"
     return details["msg"]
-
-
-def _name(steps: tuple[Step, ...]) -> str:
-    match steps:
-        case ():
-            return "/"
-        case (*_, str(name), int(index)):
-            return f"{name}[{index}]"
-        case _:
-            return str(steps[-1])

@@ -5,7 +5,9 @@
 Source: OCPI 2.2.1 mod_locations, "Flow and Lifecycle"; protocol §2.3, §2.9, §6.1, §6.2; design §7.
 """
 
-from ocpi.rules.findings import ERROR, WARNING, Rule, Text
+from itertools import chain
+
+from ocpi.rules.findings import ERROR, WARNING, Finding, Rule, Text
 
 URL_DIFFERS = Rule(
     "url_differs", "L-14", ERROR, 'OCPI 2.2.1 transport_and_format, "Errors"; NDW DOT-NL, "Push"; protocol §2.3',
@@ -28,7 +30,7 @@ DELETED_SINCE = Rule(
     "deleted_since", "S-stale", ERROR, "design §7: tombstones",
     Text(
         "last_updated {given} is not newer than {sent}, that of the Tariff you deleted; not applied",
-        "last_updated {given} is niet nieuwer dan {sent}, die van het Tariff dat u wiste; niet toegepast",
+        "last_updated {given} is niet nieuwer dan {sent}, die van het tarief dat u wiste; niet toegepast",
     ),
 )  # fmt: skip
 TOO_LARGE = Rule(
@@ -40,7 +42,7 @@ STALE_EVSE = Rule(
     "stale_evse", "S-stale", WARNING, _STALE,
     Text(
         "this EVSE is older than what you last sent for it; the newer one was kept",
-        "deze EVSE is ouder dan wat u er het laatst voor stuurde; de nieuwere is gehouden",
+        "deze EVSE is ouder dan wat u er het laatst voor stuurde; de nieuwere is behouden",
     ),
     is_repair=True,
 )  # fmt: skip
@@ -48,7 +50,7 @@ STALE_CONNECTOR = Rule(
     "stale_connector", "S-stale", WARNING, _STALE,
     Text(
         "this Connector is older than what you last sent for it; the newer one was kept",
-        "deze Connector is ouder dan wat u er het laatst voor stuurde; de nieuwere is gehouden",
+        "deze Connector is ouder dan wat u er het laatst voor stuurde; de nieuwere is behouden",
     ),
     is_repair=True,
 )  # fmt: skip
@@ -56,7 +58,7 @@ NEWER_KEPT = Rule(
     "newer_evse_kept", "L-04", WARNING, _STALE,
     Text(
         "EVSE {uid} is missing, but what you sent for it is newer; it was kept",
-        "EVSE {uid} ontbreekt, maar wat u ervoor stuurde is nieuwer; hij is gehouden",
+        "EVSE {uid} ontbreekt, maar wat u ervoor stuurde is nieuwer; hij is behouden",
     ),
     is_repair=True,
 )  # fmt: skip
@@ -77,8 +79,8 @@ BROUGHT_BACK = Rule(
 WITHHELD = Rule(
     "withheld_elsewhere", "S-withheld", WARNING, "design §3",
     Text(
-        "the Location is withheld from NDW: {count} gaps elsewhere in it",
-        "de Location wordt niet aan NDW geleverd: nog {count} gebreken elders erin",
+        "the Location is withheld from NDW; gaps elsewhere in it: {count}",
+        "de Location wordt niet aan NDW geleverd; gebreken elders erin: {count}",
     ),
     Text("PUT or PATCH the Location to see them.", "Doe een PUT of PATCH van de Location om ze te zien."),
     is_repair=True,
@@ -87,28 +89,59 @@ STILL_NAMED = Rule(
     "tariff_still_named", "T-22", ERROR, 'OCPI 2.2.1 mod_tariffs, "DELETE Method"; protocol §6.2 T-22',
     Text(
         "connectors still name this Tariff; Locations: {locations}",
-        "connectors noemen dit Tariff nog; Locations: {locations}",
+        "connectors noemen dit tarief nog; Locations: {locations}",
     ),
     Text("Take the tariff off these connectors first.", "Haal het tarief eerst van deze connectors af."),
 )  # fmt: skip
+
+MORE = Rule(
+    "more_of_a_rule", "S-more", WARNING, "our own limit",
+    Text("{rule}: findings that are not listed: {count}", "{rule}: bevindingen die hier niet staan: {count}"),
+)  # fmt: skip
+MAX_FINDINGS = 100  # of one rule about one object
+
+
+def capped(findings: list[Finding]) -> list[Finding]:
+    """Return at most MAX_FINDINGS of each rule, and how many were left out."""
+    if len(findings) <= MAX_FINDINGS:
+        return findings
+    kept, left_out = dict[str, list[Finding]](), dict[str, int]()
+    for finding in findings:
+        same = kept.setdefault(finding.broken.name, [])
+        if len(same) < MAX_FINDINGS:
+            same.append(finding)
+        else:
+            left_out[finding.rule] = left_out.get(finding.rule, 0) + 1
+    return [*chain.from_iterable(kept.values())] + [
+        MORE.at("", rule=rule, count=count) for rule, count in left_out.items()
+    ]
+
 
 # --- Objects that concern each other: never kept with one of them, always looked up anew ---
 
 UNKNOWN_TARIFF = Rule(
     "unknown_tariff", "L-25", WARNING, "protocol §6.1 L-25: OCPI demands no integrity, but a driver sees no price",
-    Text("Tariff {value} is not known here", "Tariff {value} is hier niet bekend"),
+    Text("Tariff {value} is not known here", "Tarief {value} is hier niet bekend"),
     Text("Upload it; it must be of the same party.", "Upload het; het moet van dezelfde partij zijn."),
 )  # fmt: skip
 TWO_TARIFFS = Rule(
     "two_tariffs_of_a_type", "L-26", WARNING, 'OCPI 2.2.1 mod_locations, "Connector object"; protocol §6.1 L-26',
     Text(
         "Tariffs {value} and {other} are both {type} and valid at the same time; which one counts is not defined",
-        "Tariffs {value} en {other} zijn allebei {type} en gelden tegelijk; welke telt is niet vastgelegd",
+        "Tarieven {value} en {other} zijn allebei {type} en gelden tegelijk; welke telt is niet vastgelegd",
     ),
     Text(
         "Keep one, or give them periods that do not overlap.",
         "Houd er een, of geef ze perioden die niet overlappen.",
     ),
+)  # fmt: skip
+TWO_UNTYPED = Rule(
+    "two_tariffs_without_type", "L-26", WARNING, TWO_TARIFFS.source,
+    Text(
+        "Tariffs {value} and {other} both have no type and are valid at the same time; which one counts is not defined",
+        "Tarieven {value} en {other} hebben allebei geen type en gelden tegelijk; welke telt is niet vastgelegd",
+    ),
+    Text("Give them a type, or keep one.", "Geef ze een type, of houd er een."),
 )  # fmt: skip
 UID_ELSEWHERE = Rule(
     "uid_elsewhere", "L-29", WARNING, 'OCPI 2.2.1 mod_locations, "EVSE object"; protocol §6.1 L-29',

@@ -10,7 +10,7 @@ from typing import Any, Literal
 import orjson
 from pydantic_core import SchemaValidator, core_schema
 
-from ocpi.rules import profiles, semantics, shape, times
+from ocpi.rules import profiles, repairs, semantics, shape, times
 from ocpi.rules.findings import ERROR, GAP, WARNING, Finding, Severity, in_order
 from ocpi.schemas import MODELS, Kind, OcpiObject
 
@@ -84,7 +84,9 @@ def check(kind: Kind, document: object, *, now: dt.datetime | None = None) -> Ve
         return Verdict(kind, canonical, body, findings, unknown)
     findings = in_order(findings)
     if findings[0].severity == ERROR:
-        return Verdict(kind, findings=findings, unknown=unknown)
+        return Verdict(
+            kind, findings=[finding for finding in findings if not finding.broken.is_repair], unknown=unknown
+        )
     return Verdict(kind, canonical, orjson.dumps(canonical) if raised else body, findings, unknown)
 
 
@@ -92,5 +94,5 @@ def _tidied(document: Document) -> tuple[Document, bytes, list[Finding]]:
     body = orjson.dumps(document)
     if not _may_be_untidy(body.decode()):
         return document, body, []
-    document, mended = shape.tidy(document)
+    document, mended = repairs.tidy(document)
     return document, orjson.dumps(document), mended
