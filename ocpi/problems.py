@@ -161,7 +161,7 @@ def _unknown_tariffs(uses: list[tuple[str, list[str]]], validities: Mapping[str,
         uploads.UNKNOWN_TARIFF.at(f"{path}/{index}", value=shown(tariff_id))
         for path, ids in uses
         for index, tariff_id in enumerate(ids)
-        if not validities.get(tariff_id.lower())
+        if validities.get(tariff_id.lower(), "not asked for") is None
     ]
 
 

@@ -225,13 +225,14 @@ def _new_gaps(row: Row, old: dict, verdict: rules.Verdict) -> list[Finding]:
 
 
 def _together(tenant: Tenant, written: rows.Written | None, verdict: rules.Verdict) -> list[Finding]:
-    """Return what is odd about a Location together with other objects; nothing is asked when nothing can be."""
+    """Return what is odd about a Location together with other objects; only what the write came upon is asked for."""
     if written is None:
         return []
-    has_choice = any(len(ids) > 1 for _, ids in documents.tariff_uses(verdict.document))
-    if not (written.unknown_tariffs or written.shared_keys or has_choice):
-        return []
-    return problems.look(tenant, written.id, verdict.document)
+    others = problems.Others(tenant)
+    others.validities |= dict.fromkeys(written.unknown_tariffs)
+    others.read_tariffs(i.lower() for _, ids in documents.tariff_uses(verdict.document) if len(ids) > 1 for i in ids)
+    others.read_places(written.shared_keys)
+    return others.findings(written.id, verdict.document) if others.validities or others.places else []
 
 
 def _is_owed(tenant: Tenant, row: Row) -> bool:

@@ -21,7 +21,7 @@ from django.db import connections
 
 from gateway import feed
 from gateway.supervisor import Child, Supervisor, is_ready, processes
-from ocpi import rules
+from ocpi import rules, store
 from ocpi.models import Location
 from tenants.models import Tenant
 
@@ -45,8 +45,11 @@ class Row:
 
 
 def seed_locations(tenant: Tenant, count: int) -> list[dict]:
-    """Store `count` made-up Locations of a tenant in one go; return their documents."""
-    made = feed.made_up(f"{tenant.country_code}-{tenant.party_id}", count).locations
+    """Store `count` made-up Locations of a tenant in one go, and the Tariffs they name; return their documents."""
+    made_up = feed.made_up(f"{tenant.country_code}-{tenant.party_id}", count)
+    for tariff in made_up.tariffs:
+        store.put_tariff(tenant, tariff)
+    made = made_up.locations
     now = dt.datetime.now(dt.UTC)
     rows = []
     for document in made:
