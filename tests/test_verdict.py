@@ -423,7 +423,8 @@ RULES: list[tuple[Kind, Body, Found]] = [
         )
         for name in ("kwh", "current", "power", "duration")
     ),
-    ("tariff", element(min_kwh=5, max_kwh=5.5, max_power=0, start_time="22:00", end_time="06:00"), []),
+    ("tariff", element(min_kwh=5, max_kwh=5.5, max_power=1, start_time="22:00", end_time="06:00"), []),
+    ("tariff", element(max_power=0), [("warning", "T-14", "/elements/0/restrictions/max_power")]),
     (
         "tariff",
         element(start_date="2026-03-02", end_date="2026-03-02"),

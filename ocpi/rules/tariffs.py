@@ -73,13 +73,13 @@ _BOUNDS.append(("start_date", "end_date"))
         "{value} als bovengrens laat niets over: dit element geldt nooit",
     ),
     hint=("Leave the bound out when there is none.", "Laat de grens weg als er geen is."),
-    trigger='"max_(?:kwh|duration)":-?0',
+    trigger='"max_(?:kwh|duration|power|current)":-?0',
 )
 def upper_bound_of_zero(restrictions: Object) -> Hits:
     # Where a lower bound stands beside it, bounds_leave_nothing refuses it.
     return [
         f"/max_{name}"
-        for name in ("kwh", "duration")
+        for name in ("kwh", "duration", "power", "current")
         if restrictions.get(f"max_{name}") == 0 and f"min_{name}" not in restrictions
     ]
 

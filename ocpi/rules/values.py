@@ -26,7 +26,7 @@ from ocpi.schemas.types import DisplayText, GeoLocation, Price
 
 _LONG_NUMBER = r'":-?[0-9]+(?:\.[0-9]{5}|\.?[0-9]*e)'
 _MARKUP = r"(?:</?[a-zA-Z]|<!--|&#?[a-zA-Z0-9]+;)"
-_NUMERIC_HOST = r'":"(?i:https?://(?:localhost|[0-9\[]))'
+_NUMERIC_HOST = r'":"(?i:https?://(?:[^/"]*@)?(?:localhost|[0-9\[]))'
 
 
 @rule(
@@ -138,7 +138,9 @@ def private_url(obj: Object) -> Hits:
 
 
 _URLS = ("website", "url", "thumbnail", "terms_and_conditions", "tariff_alt_url")
-_OWN_HOST = re.compile(r"https?://(?:localhost(?=[:/?#]|$)|\[([^\]]*)\]|([0-9.]+)(?=[:/?#]|$))", re.IGNORECASE).match
+_OWN_HOST = re.compile(
+    r"https?://(?:[^/?#]*@)?(?:localhost\.?(?=[:/?#]|$)|\[([^\]]*)\]|([0-9.]+)(?=[:/?#]|$))", re.IGNORECASE
+).match
 
 
 def _is_private(url: str) -> bool:
