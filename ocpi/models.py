@@ -26,8 +26,10 @@ class OcpiObject(models.Model):
         null=True, help_text="Properties OCPI 2.2.1 does not have, by JSON Pointer; not forwarded."
     )
     findings = models.JSONField(default=list, help_text="Gaps and warnings of the last verdict; repairs are not kept.")
-    warnings = ArrayField(models.TextField(), default=list, help_text="Rules of those that are no gaps.")
-    edition = models.CharField(max_length=8, default="", help_text="Of the rule book the verdict was made with.")
+    warnings = ArrayField(models.TextField(), default=list, db_default=[], help_text="Rules of those that are no gaps.")
+    edition = models.CharField(
+        max_length=8, default="", db_default="", help_text="Of the rule book the verdict was made with."
+    )
     created_at = models.DateTimeField(default=timezone.now)
     received_at = models.DateTimeField(default=timezone.now, help_text="When the last applied upload came in.")
 
@@ -57,6 +59,7 @@ class Location(OcpiObject):
     evse_keys = ArrayField(
         models.TextField(),
         default=list,
+        db_default=[],
         help_text="Of the same EVSEs, what no other may have: <tenant>/<uid>, and the evse_id without separators.",
     )
     latitude = models.FloatField()
@@ -149,6 +152,9 @@ class Push(models.Model):
     attempts = models.PositiveIntegerField(default=0)
     lease_until = models.DateTimeField(null=True)
     lease_token = models.UUIDField(null=True)
+    crashes = models.PositiveSmallIntegerField(
+        default=0, db_default=0, help_text="Leases in a row that ran out unanswered."
+    )
     correlation_id = models.CharField(max_length=100, blank=True, default="")
     last_answer = models.CharField(max_length=500, blank=True, default="")
     accepted_at = models.DateTimeField(null=True)

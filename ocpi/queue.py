@@ -8,6 +8,7 @@ Source: design §4, §7 "Claims", "Push order and shape", "The clock"; reliabili
 """
 
 import datetime as dt
+import logging
 import random
 import time
 import uuid
@@ -24,10 +25,13 @@ from ocpi.rulings import LONGEST_WAIT_S, Do, Ruling
 from tenants import sql
 from tenants.models import Connection
 
+logger = logging.getLogger(__name__)
+
 LEASE_S = 30.0
 BACKOFF_CAP_S = 60.0
 BREAKER_FAILURES, PROBE_S = 5, 5.0
 SAME_REFUSALS = 3
+CRASHES, PARKED_S, LONGEST_PARKED_S = 3, 60, 900  # an object that ends its worker time and again rests in between
 WAIT_FOR_TARIFF_S, DELETE_WAITS_S = 5, 60
 BURST_S = 0.05  # of the rate cap may be saved up
 
@@ -112,16 +116,17 @@ def _claim_sql(order: str) -> str:
     WITH due AS (
         SELECT p.id, p.whole OR p.lease_token IS NOT NULL OR p.accepted_at IS NULL AS whole, p.evse_uid,
             p.accepted_at IS NULL AND p.lease_token IS NULL
-            AND NOT EXISTS (SELECT 1 FROM ocpi_pushattempt a WHERE a.push_id = p.id) AS is_news
+            AND NOT EXISTS (SELECT 1 FROM ocpi_pushattempt a WHERE a.push_id = p.id) AS is_news,
+            (p.lease_token IS NOT NULL)::int AS was_lost
         FROM ocpi_push p WHERE p.connection_id = %(connection)s AND {_DUE} AND {_MAY_GO}
         ORDER BY {order} LIMIT %(limit)s FOR NO KEY UPDATE OF p SKIP LOCKED
     )
     UPDATE ocpi_push p SET
         lease_until = clock_timestamp() + %(lease_s)s * interval '1 s', lease_token = %(token)s, attempts = p.attempts + 1,
-        whole = false, evse_uid = NULL, next_changed_at = NULL
+        crashes = p.crashes + due.was_lost, whole = false, evse_uid = NULL, next_changed_at = NULL
     FROM due WHERE p.id = due.id
     RETURNING p.id, p.version, due.whole, due.evse_uid, p.attempts, p.changes, p.changed_at, p.correlation_id,
-        p.last_answer, due.is_news
+        p.last_answer, due.is_news, due.was_lost * p.crashes
     """
 
 
@@ -180,7 +185,9 @@ def claim(target: Connection, limit: int, access_token: str) -> list[Claimed]:
         is_probe = target.failures >= BREAKER_FAILURES
         parameters: dict[str, Any] = {"connection": target.pk, "limit": allowed, "lease_s": LEASE_S, "token": token}
         cursor.execute(_CLAIM_PROBE if is_probe else _CLAIM, parameters)
-        rows = {row[0]: row for row in cursor.fetchall()}
+        taken = cursor.fetchall()
+        _park([row[0] for row in taken if row[-1] >= CRASHES], target)
+        rows = {row[0]: row[:-1] for row in taken if row[-1] < CRASHES}
         if not rows:
             return []
         _spend(target, len(rows), is_probe)
@@ -192,6 +199,22 @@ def claim(target: Connection, limit: int, access_token: str) -> list[Claimed]:
         if needless:
             cursor.execute(_NOTHING_TO_SEND, [needless])
     return [one for one in claimed if one.id not in needless]
+
+
+_PARK = """
+    UPDATE ocpi_push SET lease_until = NULL, lease_token = NULL, whole = true,
+        due_at = clock_timestamp() + least(%s, %s * 2.0 ^ (crashes - %s)) * interval '1 s',
+        last_answer = 'Its worker ended before an answer ' || crashes || ' times in a row; it rests in between'
+    WHERE id = ANY (%s)
+"""
+
+
+def _park(ids: list[int], target: Connection) -> None:
+    """Let objects rest that may be what ends the workers; a new version or an operator sends them at once (C22)."""
+    if ids:
+        logger.error("push %s: %s objects ended their worker %s times or more; they rest", target, len(ids), CRASHES)
+        with connection.cursor() as cursor:
+            cursor.execute(_PARK, [LONGEST_PARKED_S, PARKED_S, CRASHES, ids])
 
 
 def _allowance(target: Connection) -> int:
@@ -256,7 +279,7 @@ _ACCEPTED = """
         changes = greatest(changes - %(changes)s, 0), attempts = 0, last_answer = '',
         accepted_version = %(version)s, accepted_at = %(at)s, accepted_hash = %(body_hash)s,
         accepted_tariff_ids = %(tariff_ids)s,
-        lease_until = NULL, lease_token = NULL, next_changed_at = NULL
+        crashes = 0, lease_until = NULL, lease_token = NULL, next_changed_at = NULL
     WHERE id = %(id)s AND lease_token = %(token)s
 """
 _REFUSED = """
@@ -264,14 +287,14 @@ _REFUSED = """
         state = CASE WHEN version = %(version)s THEN 'rejected' ELSE 'dirty' END,
         changed_at = CASE WHEN version = %(version)s THEN changed_at ELSE next_changed_at END,
         attempts = 0, last_answer = %(words)s, whole = true, evse_uid = NULL,
-        lease_until = NULL, lease_token = NULL, next_changed_at = NULL
+        crashes = 0, lease_until = NULL, lease_token = NULL, next_changed_at = NULL
     WHERE id = %(id)s AND lease_token = %(token)s
 """
 _AGAIN = """
     UPDATE ocpi_push SET
         due_at = clock_timestamp() + %(wait_s)s * interval '1 s', attempts = greatest(attempts - %(uncounted)s, 0),
         last_answer = %(words)s, whole = true, evse_uid = NULL,
-        lease_until = NULL, lease_token = NULL, next_changed_at = NULL
+        crashes = 0, lease_until = NULL, lease_token = NULL, next_changed_at = NULL
     WHERE id = %(id)s AND lease_token = %(token)s
 """
 

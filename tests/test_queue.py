@@ -757,3 +757,57 @@ def test_queue_record_that_fails_leaves_nothing_half_done(transactional_db, cpo,
 
     assert (row(connection).state, row(connection).lease_token) == ("dirty", claimed.lease_token)
     assert PushAttempt.objects.count() == 0
+
+
+# --- Objects that end their worker -------------------------------------------------------------------------------------
+
+
+def claim_and_die(connection: Connection) -> list[Any]:
+    """Claim what is due and never answer; the lease runs out at once."""
+    claimed = claim(connection)
+    end_leases(connection)
+    return claimed
+
+
+def test_queue_object_that_ends_its_worker_three_times_rests_a_minute(cpo, delivered, caplog):
+    set_status(cpo, "CHARGING")
+
+    claims = [len(claim_and_die(delivered)) for _ in range(4)]
+
+    push = row(delivered)
+    assert claims == [1, 1, 1, 0]
+    assert (push.state, push.crashes, push.lease_token, push.whole) == ("dirty", 3, None, True)
+    assert 55 < (push.due_at - dt.datetime.now(dt.UTC)).total_seconds() <= 60
+    assert push.last_answer == "Its worker ended before an answer 3 times in a row; it rests in between"
+    assert "they rest" in caplog.text
+
+
+def test_queue_object_that_rested_is_tried_once_and_rests_longer(cpo, delivered):
+    set_status(cpo, "CHARGING")
+    Push.objects.update(crashes=3)
+
+    claims = [len(claim_and_die(delivered)) for _ in range(2)]
+
+    assert claims == [1, 0]
+    assert 115 < (row(delivered).due_at - dt.datetime.now(dt.UTC)).total_seconds() <= 120
+
+
+def test_queue_new_version_of_an_object_that_rests_goes_at_once(cpo, delivered):
+    set_status(cpo, "CHARGING")
+    for _ in range(4):
+        claim_and_die(delivered)
+
+    set_status(cpo, "RESERVED")
+
+    assert len(claim(delivered)) == 1
+
+
+def test_queue_answer_of_any_kind_ends_the_count(cpo, delivered):
+    set_status(cpo, "CHARGING")
+    claim_and_die(delivered)
+    claimed = claim_one(delivered)
+    assert row(delivered).crashes == 1
+
+    record(claimed, Do.RETRY)
+
+    assert row(delivered).crashes == 0

@@ -15,13 +15,16 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name="location",
             name="edition",
-            field=models.CharField(default="", help_text="Of the rule book the verdict was made with.", max_length=8),
+            field=models.CharField(
+                db_default="", default="", help_text="Of the rule book the verdict was made with.", max_length=8
+            ),
         ),
         migrations.AddField(
             model_name="location",
             name="evse_keys",
             field=django.contrib.postgres.fields.ArrayField(
                 base_field=models.TextField(),
+                db_default=[],
                 default=list,
                 help_text="Of the same EVSEs, what no other may have: <tenant>/<uid>, and the evse_id without separators.",
                 size=None,
@@ -31,13 +34,19 @@ class Migration(migrations.Migration):
             model_name="location",
             name="warnings",
             field=django.contrib.postgres.fields.ArrayField(
-                base_field=models.TextField(), default=list, help_text="Rules of those that are no gaps.", size=None
+                base_field=models.TextField(),
+                db_default=[],
+                default=list,
+                help_text="Rules of those that are no gaps.",
+                size=None,
             ),
         ),
         migrations.AddField(
             model_name="tariff",
             name="edition",
-            field=models.CharField(default="", help_text="Of the rule book the verdict was made with.", max_length=8),
+            field=models.CharField(
+                db_default="", default="", help_text="Of the rule book the verdict was made with.", max_length=8
+            ),
         ),
         migrations.AddField(
             model_name="tariff",
@@ -58,7 +67,11 @@ class Migration(migrations.Migration):
             model_name="tariff",
             name="warnings",
             field=django.contrib.postgres.fields.ArrayField(
-                base_field=models.TextField(), default=list, help_text="Rules of those that are no gaps.", size=None
+                base_field=models.TextField(),
+                db_default=[],
+                default=list,
+                help_text="Rules of those that are no gaps.",
+                size=None,
             ),
         ),
         migrations.AlterField(
