@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install run demo test lint format bench lock
+.PHONY: help install run demo test lint format bench chaos lock
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -39,6 +39,9 @@ format: $(STAMP) ## let ruff lay out and sort
 
 bench: $(STAMP) ## every benchmark, one table
 	@$(BIN)/python -m tests.benchmarks
+
+chaos: $(STAMP) ## kill and freeze everything under load, table of promises; ARGS="--scale 0.1", ARGS=--mutants
+	@$(BIN)/python -m tests.chaos $(ARGS)
 
 lock: ## make requirements.lock anew from pyproject.toml (needs uv)
 	@uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --no-header \

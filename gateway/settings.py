@@ -3,10 +3,12 @@
 A missing variable does not stop the import: `ocpi.checks` names it (ocpi.E001) and stops the process.
 """
 
+import random
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import environ
+from celery.schedules import crontab
 from django.templatetags.static import static
 from django.urls import reverse_lazy
 
@@ -181,12 +183,23 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
 }
 CELERY_BEAT_SCHEDULER = "celery.beat:Scheduler"  # in memory: a shelve file breaks when beat is killed
 CELERY_BEAT_MAX_LOOP_INTERVAL = 2
+CELERY_TIMEZONE = TIME_ZONE
+_NIGHTLY = crontab(hour=3, minute=random.randrange(60))  # noqa: S311 - not every gateway at the same minute
 CELERY_BEAT_SCHEDULE = {
     "sweep": {"task": "ocpi.tasks.drain", "schedule": 5.0, "options": {"expires": 5}},
     "spread": {"task": "ocpi.tasks.spread", "schedule": 5.0, "options": {"expires": 5}},
     "recheck": {"task": "ocpi.tasks.recheck_stored", "schedule": 60.0, "options": {"expires": 60}},
     "prune": {"task": "ocpi.tasks.prune_attempts", "schedule": 3600.0, "options": {"expires": 3600}},
+    "watch": {"task": "ocpi.tasks.watch", "schedule": 10.0, "options": {"expires": 10}},
+    "days": {"task": "ocpi.tasks.close_days", "schedule": 1800.0, "options": {"expires": 1800}},
+    "reconcile": {"task": "ocpi.tasks.reconcile_deliveries", "schedule": _NIGHTLY, "options": {"expires": 3600}},
 }
+
+# The alarm that NDW lacks a change for too long; without ALERT_EMAILS it is only logged.
+ALERT_EMAILS = env.list("ALERT_EMAILS", default=[])
+DEFAULT_FROM_EMAIL = env("EMAIL_FROM", default=next(iter(ALERT_EMAILS), "webmaster@localhost"))
+EMAIL_TIMEOUT = 10
+globals().update(env.email_url("EMAIL_URL", default="smtp://localhost:25"))
 
 LOGGING = {
     "version": 1,
@@ -263,7 +276,13 @@ UNFOLD = {
             {
                 "title": "Delivered",
                 "items": [
-                    _page("Pushes", "send", "ocpi.push"),
+                    _page("Waiting", "pending_actions", "ocpi.push") | {"link": reverse_lazy("admin:ocpi_waiting")},
+                    _page("Minute", "timer", "ocpi.push") | {"link": reverse_lazy("admin:ocpi_minute")},
+                    _page("Pushes", "send", "ocpi.push")
+                    | {
+                        "active": lambda request: "/ocpi/push/" in request.path
+                        and not {"waiting", "minute"} & set(request.path.split("/"))
+                    },
                     _page("Attempts", "history", "ocpi.pushattempt"),
                 ],
             },

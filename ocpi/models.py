@@ -201,7 +201,7 @@ class PushAttempt(models.Model):
     """One request to NDW and its answer: the proof of when NDW accepted a change."""
 
     tenant = models.ForeignKey(Tenant, models.PROTECT, related_name="push_attempts", db_index=False)
-    push = models.ForeignKey(Push, models.CASCADE, related_name="push_attempts")
+    push = models.ForeignKey(Push, models.CASCADE, related_name="push_attempts", db_index=False)
     started_at = models.DateTimeField(db_index=True)
     took_ms = models.PositiveIntegerField()
     method = models.CharField(max_length=6)
@@ -218,6 +218,66 @@ class PushAttempt(models.Model):
 
     class Meta:
         ordering = ["-started_at", "-pk"]
+        indexes = [
+            # What the clock reads, and nothing else: a day of 288,000 requests without a look at their rows.
+            models.Index(
+                fields=["tenant", "changed_at"],
+                include=["push", "started_at", "took_ms", "changes"],
+                condition=Q(outcome="delivered", changed_at__isnull=False),
+                name="pushattempt_clock",
+            ),
+            models.Index(fields=["push", "-started_at"], name="pushattempt_history"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.method} {self.url}"
+
+
+class DeliveryDay(models.Model):
+    """The minute over one Connection on one day (Europe/Amsterdam): what came in that day, and how soon NDW accepted it.
+
+    A change belongs to the day of its upload, whenever it was accepted. Ages are those of requests: what a request carried
+    is as old as the oldest of it. Today's are computed and not stored.
+    """
+
+    tenant = models.ForeignKey(Tenant, models.PROTECT, related_name="delivery_days", db_index=False)
+    connection = models.ForeignKey(Connection, models.PROTECT, related_name="delivery_days")
+    day = models.DateField(db_index=True)
+    changes = models.PositiveIntegerField(help_text="With a clock: accepted, rejected, or waiting for over a minute.")
+    accepted = models.PositiveIntegerField()
+    within_60s = models.PositiveIntegerField()
+    requests = models.PositiveIntegerField(help_text="In which they were accepted.")
+    p50_ms = models.PositiveBigIntegerField(null=True)
+    p95_ms = models.PositiveBigIntegerField(null=True)
+    p99_ms = models.PositiveBigIntegerField(null=True)
+    max_ms = models.PositiveBigIntegerField(null=True)
+
+    class Meta:
+        ordering = ["-day", "connection"]
+        constraints = [
+            models.UniqueConstraint(fields=["tenant", "connection", "day"], name="delivery_day_once"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.connection} {self.day}"
+
+    @property
+    def share(self) -> float | None:
+        """Return which part of the changes NDW accepted within 60 s (0 to 1); None when there were none."""
+        return self.within_60s / self.changes if self.changes else None
+
+
+class Alarm(models.Model):
+    """What was said about a Connection whose oldest change waits too long: many may look, one speaks."""
+
+    tenant = models.ForeignKey(Tenant, models.PROTECT, related_name="alarms", db_index=False)
+    connection = models.ForeignKey(Connection, models.PROTECT, related_name="alarms")
+    opened_at = models.DateTimeField(null=True, help_text="Empty: all is well.")
+    logged_at = models.DateTimeField(null=True)
+    mailed_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["tenant", "connection"], name="alarm_one_per_connection")]
+
+    def __str__(self) -> str:
+        return f"{self.connection} since {self.opened_at}"

@@ -22,6 +22,7 @@ from requests.adapters import HTTPAdapter
 
 from tenants import addresses
 
+HEADERS = {"User-Agent": "ocpi-gateway", "Accept": "application/json", "Accept-Encoding": "identity"}
 CONNECT_S, READ_S, TOTAL_S = 3.0, 9.0, 12.0  # together less than half of a lease
 TOKEN_S = 6.0  # a drain waits for it
 LARGEST_ANSWER = 65_536
@@ -159,10 +160,6 @@ def _session() -> requests.Session:
     if session is None:
         session = _local.session = requests.Session()
         session.trust_env = False
-        session.headers.clear()
-        session.headers.update(
-            {"User-Agent": "ocpi-gateway", "Accept": "application/json", "Accept-Encoding": "identity"}
-        )
         session.mount("https://", _Adapter())
         session.mount("http://", _Adapter())
     return session
@@ -172,10 +169,12 @@ def _call(method: str, url: str, headers: dict[str, str], body: bytes | None, to
     check_url(url)
     _local.ends_at = time.monotonic() + total_s
     timeout = (min(CONNECT_S, total_s), READ_S)
+    request = (
+        requests.PreparedRequest()
+    )  # by hand: merging with a session's settings is a fifth of what a request costs
     try:
-        with _session().request(
-            method, url, headers=headers, data=body, timeout=timeout, allow_redirects=False, stream=True
-        ) as response:
+        request.prepare(method, url, headers=HEADERS | headers, data=body)
+        with _session().send(request, timeout=timeout, allow_redirects=False, stream=True) as response:
             text, is_whole = _read(response)
             return Answer(response.status_code, {k.lower(): v for k, v in response.headers.items()}, text, is_whole)
     except requests.exceptions.SSLError as error:

@@ -58,6 +58,11 @@ def closed(*, optional: tuple[str, ...] = (), description: str = "", **propertie
     return shape | ({"description": description} if description else {})
 
 
+def listed(items: Schema, description: str = "") -> Schema:
+    """Return the schema of an array."""
+    return {"type": "array", "items": items} | ({"description": description} if description else {})
+
+
 def answers(schema: Schema, description: str, *faults: int) -> Any:
     """Return the responses of a view of the REST side: 200 with a body of `schema`, and its faults beside the usual."""
     problems = {
@@ -150,6 +155,14 @@ ANY_OBJECT: Schema = {
 TEXT: Schema = {"type": "string"}
 URI: Schema = {"type": "string", "format": "uri"}
 MOMENT: Schema = {"type": "string", "format": "date-time"}
+STATE: Schema = {"enum": ["withheld", "dirty", "sending", "delivered", "rejected", "blocked"]}
+KIND: Schema = {"enum": ["location", "tariff"]}
+NEXT: Schema = {"type": ["string", "null"], "format": "uri", "description": "The next page; null at the end."}
+
+
+CODE: Schema = {"type": ["integer", "null"]}
+MAYBE: Schema = MOMENT | {"type": ["string", "null"]}
+ANSWER: Schema = TEXT | {"maxLength": 500, "description": "What NDW answered, word for word, or why it did not."}
 OWN: dict[str, Schema] = {
     "Finding": closed(
         description="One thing noticed about an object. [All rules](/api/docs/rules/) have a place in the rule book.",
@@ -169,22 +182,21 @@ OWN: dict[str, Schema] = {
         title=TEXT,
         status={"type": "integer"},
         detail=TEXT,
-        findings={"type": "array", "items": ref("Finding")},
+        findings=listed(ref("Finding")),
     ),
     "Readiness": closed(
         description="How far a Location is with what the law asks next; nothing hangs on it yet.",
         profile=TEXT,
         since={"type": "string", "format": "date"},
         advisory={"type": "boolean"},
-        demands={
-            "type": "array",
-            "items": closed(
+        demands=listed(
+            closed(
                 id=TEXT,
                 text=TEXT,
                 met={"type": "integer", "description": "Of so many objects it is met."},
                 of={"type": "integer", "description": "So many objects there are."},
-            ),
-        },
+            )
+        ),
     ),
     "Verdict": closed(
         optional=("price", "readiness"),
@@ -192,16 +204,47 @@ OWN: dict[str, Schema] = {
             "enum": ["ok", "gaps", "refused"],
             "description": "`gaps`: an upload is stored, but kept from NDW. `refused`: nothing would be stored.",
         },
-        findings={"type": "array", "items": ref("Finding"), "description": "Errors, then gaps, then warnings."},
+        findings=listed(ref("Finding"), "Errors, then gaps, then warnings."),
         price=closed(en=TEXT, nl=TEXT) | {"description": "Of a tariff that is not refused: the price in one line."},
         readiness=ref("Readiness") | {"description": "Of a Location that is not refused."},
     ),
     "Problems": closed(
-        results={
-            "type": "array",
-            "items": closed(kind={"enum": ["location", "tariff"]}, id=TEXT, finding=ref("Finding")),
-        },
-        next={"type": ["string", "null"], "format": "uri", "description": "The next page; null at the end."},
+        results=listed(closed(kind=KIND, id=TEXT, finding=ref("Finding"))),
+        next=NEXT,
+    ),
+    "Deliveries": closed(results=listed(ref("Delivery")), next=NEXT),
+    "Delivery": closed(
+        optional=("history",),
+        kind=KIND,
+        id=TEXT,
+        environment={"enum": ["staging", "production", None], "description": "null: NDW is not connected yet."},
+        state=STATE,
+        changed_at=MAYBE | {"description": "When we accepted the oldest change that NDW has not accepted."},
+        accepted_at=MAYBE | {"description": "When NDW last accepted it."},
+        attempts={"type": "integer", "description": "Requests for the present state so far."},
+        due_at=MAYBE | {"description": "When it is sent next, if it is `dirty`."},
+        http_status=CODE,
+        ocpi_status=CODE,
+        answer=ANSWER,
+        history=listed(ref("Attempt"), "With `id`: the last 50 requests, newest first."),
+    ),
+    "Attempt": closed(
+        started_at=MOMENT,
+        took_ms={"type": "integer"},
+        method=TEXT,
+        outcome=TEXT | {"description": "What the answer meant: `delivered`, `rejected`, `retry` and so on."},
+        http_status=CODE,
+        ocpi_status=CODE,
+        answer=ANSWER,
+        changed_at=MAYBE | {"description": "When we accepted the oldest change it carried."},
+    ),
+    "StoredObjects": closed(
+        results=listed(
+            closed(
+                id=TEXT, last_updated=MOMENT, state={"enum": [*STATE["enum"], None]}, gaps=listed(TEXT, "Ids of rules.")
+            )
+        ),
+        next=NEXT,
     ),
     "Envelope": closed(
         description="The answer of every OCPI endpoint. 1000 is success, 2xxx the caller's fault, 3xxx ours.",
@@ -214,12 +257,9 @@ OWN: dict[str, Schema] = {
     "Version": closed(version={"const": "2.2.1"}, url=URI),
     "VersionDetails": closed(
         version={"const": "2.2.1"},
-        endpoints={
-            "type": "array",
-            "items": closed(
-                identifier={"enum": ["locations", "tariffs"]}, role={"enum": ["SENDER", "RECEIVER"]}, url=URI
-            ),
-        },
+        endpoints=listed(
+            closed(identifier={"enum": ["locations", "tariffs"]}, role={"enum": ["SENDER", "RECEIVER"]}, url=URI)
+        ),
     ),
     "AccessToken": closed(
         access_token=TEXT, token_type={"const": "Bearer"}, expires_in={"type": "integer"}, scope={"const": "pull"}

@@ -27,6 +27,7 @@ logger = logging.getLogger(__name__)
 THREADS = 16
 LONGEST_DRAIN_S = 7.0  # with the requests under way then, it ends within a worker's 20 s of grace
 LEAST_LEASE_S = 13.0  # a request that starts later could outlive its lease
+GATHER_S = 0.015  # answers of so long are written down together: a transaction each would cost more than the requests
 WATCH_S = 0.5  # between looks for more to send while requests are under way
 LOOK_S = 0.03  # between looks at a queue that a rate cap, a token or another object holds up
 PATIENCE_S = 1.0  # of such looks; then the sweep comes back
@@ -50,7 +51,7 @@ def drain(longest_s: float = LONGEST_DRAIN_S) -> int:
             held_up = False
             if is_over:
                 queue.release([running.pop(future) for future in list(running) if future.cancel()])
-            elif len(running) <= THREADS:
+            elif len(running) <= THREADS * 3 // 2:  # not only when the threads run dry
                 claimed, held_up = _claim(2 * THREADS - len(running))
                 running |= {pool.submit(_attempt, one): one for one in claimed}
             if running:
@@ -70,11 +71,12 @@ def drain(longest_s: float = LONGEST_DRAIN_S) -> int:
 
 
 def _finished(running: dict[Future[Result], Claimed], held_up: bool, ends_at: float) -> set[Future[Result]]:
-    """Wait for a request to end, but not past `ends_at`; held up, for the next look and not for each of the requests."""
+    """Wait for a request to end and gather those that end with it, but not past `ends_at`; held up, for the next look."""
     if held_up:
         return wait(running, LOOK_S, ALL_COMPLETED).done
     left_s = ends_at - time.monotonic()
-    return wait(running, min(left_s, WATCH_S) if left_s > 0 else WATCH_S, FIRST_COMPLETED).done
+    wait(running, min(left_s, WATCH_S) if left_s > 0 else WATCH_S, FIRST_COMPLETED)
+    return wait(running, GATHER_S, ALL_COMPLETED).done
 
 
 def _claim(room: int) -> tuple[list[Claimed], bool]:

@@ -8,6 +8,7 @@ Source: design §4, §7 "Claims", "Push order and shape", "The clock"; reliabili
 """
 
 import datetime as dt
+import itertools
 import logging
 import random
 import time
@@ -20,7 +21,7 @@ from django.db import InterfaceError, OperationalError, connection, transaction
 from django.db.models import Case, F, Subquery, When
 from django.db.models.functions import Greatest, Now
 
-from ocpi.models import Push, PushAttempt, PushQuerySet
+from ocpi.models import Push, PushQuerySet
 from ocpi.rulings import LONGEST_WAIT_S, Do, Ruling
 from tenants import sql
 from tenants.models import Connection
@@ -299,6 +300,12 @@ _AGAIN = """
 """
 
 
+_ATTEMPT = """
+    INSERT INTO ocpi_pushattempt (tenant_id, push_id, started_at, took_ms, method, url, http_status, ocpi_status, answer,
+        outcome, version, changes, changed_at, request_id, correlation_id)
+    VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+"""
+
 # A request that ended after its lease may have overtaken the next worker's: NDW gets the present state once more.
 _HEAL = """
     UPDATE ocpi_push SET state = 'dirty', whole = true, evse_uid = NULL, version = version + 1, due_at = clock_timestamp()
@@ -311,6 +318,8 @@ def record(results: list[Result]) -> None:
 
     Once more after a deadlock or on a new connection: the answers are here, and only here.
     """
+    if not results:
+        return
     try:
         _record(results)
     except (OperationalError, InterfaceError):
@@ -319,22 +328,35 @@ def record(results: list[Result]) -> None:
 
 
 def _record(results: list[Result]) -> None:
-    with transaction.atomic(), connection.cursor() as cursor:
-        for result in sorted(results, key=lambda one: (one.claimed.connection.pk, one.claimed.id)):
-            if result.ruling.do is Do.REAUTHENTICATE:
-                continue
-            cursor.execute(*_completion(result))
-            if result.is_late and not cursor.rowcount:
-                cursor.execute(_HEAL, [result.claimed.id])
-        PushAttempt.objects.bulk_create([_attempt(result) for result in results])
+    done = [result for result in results if result.ruling.do is not Do.REAUTHENTICATE]
+    done.sort(key=lambda one: (one.claimed.connection.pk, one.claimed.id))
+    with transaction.atomic():
+        for (statement, is_late), same in itertools.groupby(done, lambda one: (_statement(one), one.is_late)):
+            if is_late:
+                _complete_late(statement, list(same))
+            else:
+                sql.run_many(statement, [_completion(result) for result in same])
+        sql.run_many(_ATTEMPT, [_attempt(result) for result in results])
         targets = {result.claimed.connection.pk: result.claimed.connection for result in results}
         for pk in sorted(targets):
             _note(targets[pk], [result for result in results if result.claimed.connection.pk == pk])
 
 
-def _completion(result: Result) -> tuple[str, dict[str, Any]]:
+def _complete_late(statement: str, results: list[Result]) -> None:
+    for result in results:
+        if not sql.run(statement, _completion(result)).rowcount:
+            sql.run(_HEAL, [result.claimed.id])
+
+
+def _statement(result: Result) -> str:
+    if result.ruling.do is Do.DELIVERED:
+        return _ACCEPTED
+    return _REFUSED if result.ruling.do in (Do.REJECTED, Do.QUARANTINED) else _AGAIN
+
+
+def _completion(result: Result) -> dict[str, Any]:
     claimed, ruling = result.claimed, result.ruling
-    parameters = {
+    return {
         "id": claimed.id,
         "token": claimed.lease_token,
         "version": claimed.version,
@@ -346,9 +368,6 @@ def _completion(result: Result) -> tuple[str, dict[str, Any]]:
         "uncounted": 1 if ruling.do in (Do.THROTTLED, Do.PAUSE) else 0,
         "wait_s": _wait_s(claimed, ruling),
     }
-    if ruling.do is Do.DELIVERED:
-        return _ACCEPTED, parameters
-    return (_REFUSED if ruling.do in (Do.REJECTED, Do.QUARANTINED) else _AGAIN), parameters
 
 
 def _wait_s(claimed: Claimed, ruling: Ruling) -> float:
@@ -360,24 +379,24 @@ def _wait_s(claimed: Claimed, ruling: Ruling) -> float:
     return random.uniform(0, ceiling)  # noqa: S311 - full jitter, not a secret
 
 
-def _attempt(result: Result) -> PushAttempt:
+def _attempt(result: Result) -> tuple[Any, ...]:
     claimed = result.claimed
-    return PushAttempt(
-        tenant_id=claimed.connection.tenant_id,
-        push_id=claimed.id,
-        started_at=result.started_at,
-        took_ms=result.took_ms,
-        method=result.method,
-        url=result.url[:500],
-        http_status=result.http_status,
-        ocpi_status=result.ocpi_status,
-        answer=(result.answer or result.ruling.reason)[:2048],
-        outcome=result.ruling.do,
-        version=claimed.version,
-        changes=claimed.changes,
-        changed_at=claimed.changed_at,
-        request_id=result.request_id,
-        correlation_id=claimed.correlation_id,
+    return (
+        claimed.connection.tenant_id,
+        claimed.id,
+        result.started_at,
+        result.took_ms,
+        result.method,
+        result.url[:500],
+        result.http_status,
+        result.ocpi_status,
+        (result.answer or result.ruling.reason)[:2048],
+        result.ruling.do.value,
+        claimed.version,
+        claimed.changes,
+        claimed.changed_at,
+        result.request_id,
+        claimed.correlation_id,
     )
 
 

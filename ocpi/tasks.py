@@ -7,7 +7,7 @@ it has not acknowledged in the middle (and, while Redis is away, itself: kombu 5
 from celery import shared_task
 from django.db.models import F, Q
 
-from ocpi import backlog, push, recheck
+from ocpi import alarms, backlog, clock, push, recheck, reconcile
 from tenants.models import Connection
 
 
@@ -35,3 +35,21 @@ def prune_attempts() -> int:
 def recheck_stored() -> int:
     """Judge some of what was judged by another edition of the rule book."""
     return recheck.outdated(longest_s=5)
+
+
+@shared_task(acks_late=False, soft_time_limit=900, time_limit=930)
+def reconcile_deliveries() -> int:
+    """Have sent again what NDW is not known to have accepted."""
+    return sum(reconcile.reconcile())
+
+
+@shared_task(acks_late=False)
+def watch() -> int:
+    """Raise the alarm where NDW lacks a change for too long."""
+    return alarms.watch()
+
+
+@shared_task(acks_late=False)
+def close_days() -> int:
+    """Write down how soon NDW had the changes of the days that are over."""
+    return clock.close_days()

@@ -3,7 +3,7 @@
 from django.urls import URLPattern, re_path
 from django.views import View
 
-from ocpi import api, receive, serve
+from ocpi import api, api_deliveries, receive, serve
 
 PARTY = r"(?P<country_code>[^/]+)/(?P<party_id>[^/]+)"
 LOCATION = r"(?P<location_id>[^/]+)"
@@ -33,4 +33,7 @@ urlpatterns = [
     route(f"{SENDER}/2[.]2[.]1/tariffs", serve.TariffListView, "sender-tariffs"),
     route(f"{REST}/validate", api.ValidateView, "rest-validate"),
     route(f"{REST}/problems", api.ProblemsView, "rest-problems"),
+    route(f"{REST}/deliveries", api_deliveries.DeliveriesView, "rest-deliveries"),
+    route(f"{REST}/locations", api_deliveries.LocationsView, "rest-locations"),
+    route(f"{REST}/tariffs", api_deliveries.TariffsView, "rest-tariffs"),
 ]

@@ -4,6 +4,7 @@ Django's cursor binds on the client: each execution is planned anew and bodies t
 upload costs. Same connection, same transaction, same exceptions as Django's.
 """
 
+from collections.abc import Iterable
 from typing import Any
 
 import psycopg
@@ -15,3 +16,10 @@ def run(sql: str, parameters: Any) -> psycopg.Cursor:
     connection.ensure_connection()
     with connection.wrap_database_errors:
         return psycopg.Cursor(connection.connection).execute(sql, parameters, binary=True)
+
+
+def run_many(sql: str, rows: Iterable[Any]) -> None:
+    """Execute once per row, in this order and in one pipeline: no round trip each. Raises django.db's exceptions."""
+    connection.ensure_connection()
+    with connection.wrap_database_errors:
+        psycopg.Cursor(connection.connection).executemany(sql, rows)

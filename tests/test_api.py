@@ -388,7 +388,7 @@ def test_problems_a_bad_parameter_is_named(rest, query, words):
 
 
 def test_errors_of_an_unknown_url_are_problems(rest):
-    for path in ("/nothing", "/validate/more", "/%FF", "/problems%00"):
+    for path in ("/nothing", "/validate/more", "/locations/LOC-0001", "/deliveries/more", "/%FF", "/problems%00"):
         assert_problem(rest.get(path), 404)
 
 
@@ -406,7 +406,12 @@ def test_errors_with_a_pull_token_are_403(cpo):
 
 
 @pytest.mark.parametrize(
-    ("path", "method", "allow"), [("/validate", "GET", "POST, OPTIONS"), ("/problems", "PATCH", "GET, HEAD, OPTIONS")]
+    ("path", "method", "allow"),
+    [
+        ("/validate", "GET", "POST, OPTIONS"),
+        ("/problems", "PATCH", "GET, HEAD, OPTIONS"),
+        ("/locations", "PUT", "GET, HEAD, OPTIONS"),
+    ],
 )
 def test_errors_of_a_method_name_those_there_are(rest, path, method, allow):
     response = rest.call(method, path)
@@ -430,7 +435,8 @@ def test_message_ids_are_echoed(rest, path):
 
 @pytest.mark.parametrize("slash", ["", "/"])
 def test_a_slash_at_the_end_makes_no_difference(rest, slash):
-    assert rest.get("/problems" + slash).status_code == 200
+    for path in ("/problems", "/deliveries", "/locations", "/tariffs"):
+        assert rest.get(path + slash).status_code == 200
     assert rest.call("POST", f"/validate{slash}?kind=tariff", tariff_body()).status_code == 200
 
 
@@ -476,8 +482,13 @@ def test_database_that_does_not_answer_is_503():
         other.execute("LOCK TABLE ocpi_location, ocpi_tariff IN ACCESS EXCLUSIVE MODE")
         cursor.execute("SET lock_timeout = '20ms'")
 
-        answers = [rest.get("/problems"), rest.call("POST", "/validate?kind=location", location_body())]
+        answers = [
+            rest.get("/problems"),
+            rest.get("/deliveries"),
+            rest.get("/locations"),
+            rest.call("POST", "/validate?kind=location", location_body()),
+        ]
 
         cursor.execute("RESET lock_timeout")
-    assert [assert_problem(response, 503)["status"] for response in answers] == [503, 503]
-    assert [response["Retry-After"] for response in answers] == ["5", "5"]
+    assert [assert_problem(response, 503)["status"] for response in answers] == [503] * 4
+    assert [response["Retry-After"] for response in answers] == ["5"] * 4

@@ -10,7 +10,7 @@ from tests.benchmarks import bench_pull, bench_push, bench_upload, bench_verdict
     [
         (bench_pull.run, {"locations": 20, "rounds": 1}, 3),
         (bench_upload.run, {"locations": 2, "count": 4, "clients": 2, "rounds": 1}, 2),
-        (bench_push.run, {"count": 3, "latency_ms": 0, "rounds": 1}, 1),
+        (bench_push.run, {"count": 3, "latency_ms": 0, "rounds": 1}, 2),
         (bench_verdict.run, {"count": 1, "rounds": 1}, 6),
     ],
     ids=["pull", "upload", "push", "verdict"],

@@ -10,8 +10,10 @@ import yaml
 from django.contrib.staticfiles import finders
 from django.core.management import call_command
 from django.urls import reverse
+from django.utils import timezone
 
-from ocpi import api, openapi_ocpi, urls
+from ocpi import api, api_deliveries, openapi_ocpi, urls
+from ocpi.models import PushAttempt
 from ocpi.rules import LANGUAGES, RULES, check_patch, listing, profiles
 from ocpi.rules.index import PRINCIPLES
 from tests import factories
@@ -76,7 +78,7 @@ def test_schema_has_every_route_and_method():
     }
 
     assert {(path, method) for path, method, _ in operations()} == expected | {("/oauth/token", "post")}
-    assert len(expected) == 23
+    assert len(expected) == 26
     assert not [path for path, _, _ in operations() if re.search(r"[\[\]?^\\<>]|/$", path)]
 
 
@@ -136,7 +138,7 @@ def test_schema_patterns_mean_the_same_in_javascript():
     assert len(re.findall(r'"title": "', text)) == 1
 
 
-@pytest.mark.parametrize("path", ["/api/v1/validate", "/api/v1/problems"])
+@pytest.mark.parametrize("path", [f"/api/v1/{name}" for name in ("validate", "problems", "deliveries", "locations")])
 def test_schema_errors_of_the_rest_side_are_problems(path):
     (operation,) = document()["paths"][path].values()
     faults = {status: one for status, one in operation["responses"].items() if status != "200"}
@@ -161,12 +163,19 @@ def test_schema_choices_are_those_the_views_take():
         ("/api/v1/problems", "kind"): set(api.STORED_KINDS),
         ("/api/v1/problems", "lang"): set(LANGUAGES),
         ("/api/v1/problems", "severity"): {"error", "gap", "warning"},
+        ("/api/v1/deliveries", "state"): set(api_deliveries.STATES),
+        ("/api/v1/deliveries", "kind"): set(api.STORED_KINDS),
+        ("/api/v1/deliveries", "environment"): {"staging", "production"},
     }
 
 
 def test_schema_holds_for_what_is_answered(cpo):
     jsonschema = pytest.importorskip("jsonschema")
     factories.put_location(cpo, opening_times=None)
+    push = factories.make_push(factories.connect_to_nowhere(cpo))
+    PushAttempt.objects.create(
+        tenant=cpo, push=push, started_at=timezone.now(), took_ms=1, method="PUT", outcome="retry", version=1, changes=1
+    )
     rest = Caller("/api/v1", {"Authorization": f"Token {factories.make_token(cpo)}"})
     answers = {
         "Verdict": [
@@ -175,6 +184,12 @@ def test_schema_holds_for_what_is_answered(cpo):
             rest.call("POST", "/validate?kind=evse", []),
         ],
         "Problems": [rest.get("/problems"), rest.get("/problems?limit=1")],
+        "Deliveries": [
+            rest.get("/deliveries"),
+            rest.get("/deliveries?limit=1"),
+            rest.get(f"/deliveries?id={push.target}"),
+        ],
+        "StoredObjects": [rest.get("/locations"), rest.get("/locations?limit=1"), rest.get("/tariffs")],
         "Problem": [rest.get("/problems?limit=0"), rest.get("/nothing"), Caller("/api/v1", {}).get("/problems")],
     }
 

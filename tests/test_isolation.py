@@ -265,6 +265,7 @@ def test_tenants_with_the_same_ids_get_their_own(both, name):
 QUERIES = [
     "",
     "?kind=location",
+    "?id=RIVAL-2",
     "?limit=1",
     "?offset=1",
     "?date_from=2020-01-01T00:00:00Z",

@@ -5,7 +5,7 @@ from typing import Any
 from django.db.models import Count, Min, Q, Sum
 from django.http import HttpRequest
 
-from ocpi.admin import tables
+from ocpi.admin import clock, tables
 from ocpi.models import Location, Push, Tariff
 from tenants import html
 from tenants.admin import ndw
@@ -15,10 +15,11 @@ LINES = 10
 
 
 def fill(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
-    """Add `cards`, `steps` and `connections`, `rejected` to the context of the first page (Unfold's DASHBOARD_CALLBACK)."""
+    """Add to the first page (Unfold's DASHBOARD_CALLBACK) `cards`, `steps`, `minute`, `connections` and `rejected`."""
     if not request.user.has_perms(["tenants.view_connection", "ocpi.view_push", "ocpi.view_location"]):
         return context
-    counts = _counts()
+    in_use = list(Connection.objects.filter(is_retired=False))
+    counts = _counts() | {"connections": len(in_use)}
     waiting = Push.objects.filter(state=Push.State.DIRTY).values("connection")
     by_connection: dict[int, Any] = {
         row["connection"]: row for row in waiting.annotate(total=Count("pk"), since=Min("changed_at")).order_by()
@@ -28,6 +29,7 @@ def fill(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
         "title": "Home",
         "cards": _cards(counts),
         "steps": _steps(counts),
+        "minute": clock.line(in_use),
         "connections": _connections(by_connection),
         "rejected": _rejected() if counts["rejected"] else "",
     }
@@ -44,7 +46,6 @@ def _counts() -> dict[str, int]:
     return locations | {
         "tenants": Tenant.objects.count(),
         "credentials": Token.objects.live().count() + OAuthClient.objects.live().count(),
-        "connections": Connection.objects.filter(is_retired=False).count(),
         "tariffs": Tariff.objects.filter(deleted_at=None).count(),
         "rejected": Push.objects.filter(state=Push.State.REJECTED).count(),
     }

@@ -9,13 +9,16 @@ from django.contrib.admin.models import CHANGE, LogEntry
 from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 from django.http import HttpRequest, HttpResponse
+from django.urls import URLPattern, path
+from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from unfold.decorators import action, display
 from unfold.enums import ActionVariant
 from unfold.paginator import InfinitePaginator
 
-from ocpi import doorbell, queue
+from ocpi import causes, doorbell, queue
 from ocpi.admin import tables
+from ocpi.admin import waiting as pages
 from ocpi.admin.lists import TENANT, ChoiceFilter, ReadOnlyAdmin
 from ocpi.models import Push, PushAttempt
 from ocpi.rulings import Do
@@ -50,6 +53,22 @@ class KindFilter(ChoiceFilter):
     }
 
 
+class CauseFilter(admin.SimpleListFilter):
+    """By what NDW answered, or why there was no answer; only the Waiting page sets it, and it shows while it is set."""
+
+    title, parameter_name = "cause", "cause"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        """Name what is set."""
+        value = request.GET.get("cause", "")
+        return [(value, value)] if value else []
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet) -> QuerySet:
+        """Keep what was answered alike."""
+        words = (self.value() or "").replace("\0", "")
+        return queryset.annotate(alike=causes.alike()).filter(alike=words) if words else queryset
+
+
 @admin.register(Push)
 class PushAdmin(ReadOnlyAdmin):
     """What NDW still lacks, and what it has."""
@@ -65,7 +84,7 @@ class PushAdmin(ReadOnlyAdmin):
         "accepted",
         "answer",
     ]
-    list_filter = [StateFilter, KindFilter, "connection__environment", TENANT]
+    list_filter = [StateFilter, KindFilter, CauseFilter, "connection__environment", TENANT]
     list_select_related = ["connection__tenant", "location", "tariff"]
     search_fields = ["location__ocpi_id", "tariff__ocpi_id"]
     search_help_text = "Part of the object's id"
@@ -80,6 +99,15 @@ class PushAdmin(ReadOnlyAdmin):
     actions_detail = ["push_this_now"]
     changed = html.moment("changed_at", "waiting since")
     accepted = html.moment("accepted_at", "last accepted")
+
+    def get_urls(self) -> list[URLPattern]:
+        """Put the Waiting pages before those of one Push."""
+        view = self.admin_site.admin_view
+        return [
+            path("waiting/", view(pages.waiting), name="ocpi_waiting"),
+            path("waiting/<int:pk>/resend/", view(pages.resend), name="ocpi_resend"),
+            *super().get_urls(),
+        ]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet:
         """Compute the state, and leave the bodies in the database."""
@@ -133,8 +161,9 @@ class PushAdmin(ReadOnlyAdmin):
 
     @html.field("")  # the heading says it
     def attempt_list(self, push: Push) -> SafeString | str:
-        """Show the last requests."""
-        return tables.attempts(push.push_attempts.all()[:20])
+        """Show the last requests, and lead to all of them."""
+        all_of_them = html.link("All requests", "ocpi_pushattempt_changelist", push__id__exact=push.pk)
+        return format_html("{}<p>{}</p>", tables.attempts(push.push_attempts.all()[:20]), all_of_them)
 
     @admin.action(description="Push now", permissions=["push"])
     def push_now(self, request: HttpRequest, queryset: QuerySet) -> None:

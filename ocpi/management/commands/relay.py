@@ -8,7 +8,7 @@ from typing import Any
 from django.core.management.base import BaseCommand
 from django.db import InterfaceError, OperationalError, connection
 
-from ocpi import push, queue
+from ocpi import alarms, push, queue
 
 logger = logging.getLogger(__name__)
 
@@ -28,6 +28,7 @@ class Command(BaseCommand):
             signal.signal(number, lambda *_: stop.set())
         while not stop.wait(LOOK_EVERY_S):
             try:
+                alarms.watch()
                 if queue.oldest_due_s() > LATE_S:
                     logger.info("relay: %s requests", push.drain())
             except (OperationalError, InterfaceError) as error:

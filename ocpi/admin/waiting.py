@@ -1,0 +1,173 @@
+"""The admin's Waiting page: what NDW does not have and why, by tenant and Connection, with the hands on the wheel.
+
+`ocpi.admin.deliveries` gives it its addresses. What CPOs, NDW and operators wrote is escaped.
+"""
+
+from itertools import groupby
+from typing import Any
+
+from django.contrib import admin, messages
+from django.contrib.admin.models import CHANGE, LogEntry
+from django.contrib.auth.decorators import permission_required
+from django.core.exceptions import PermissionDenied
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import get_object_or_404
+from django.template.response import TemplateResponse
+from django.views.decorators.http import require_http_methods
+
+from ocpi import causes
+from ocpi.admin import tables
+from ocpi.causes import Cause
+from ocpi.rules import GAP
+from tenants import html
+from tenants.admin import ndw
+from tenants.models import Connection
+
+LONGEST_REASON = 400
+STATE_COLOURS = tables.PUSH_COLOURS | {"withheld": "danger"}
+
+may_look = permission_required("ocpi.view_push", raise_exception=True)
+
+
+@may_look
+@require_http_methods(["GET", "POST"])
+def waiting(request: HttpRequest) -> HttpResponse:
+    """Show the causes, and act on one: push again what NDW rejected, pause or resume a Connection."""
+    if request.method == "POST":
+        return _act(request)
+    found = causes.causes()
+    held = {cause.connection.pk for cause in found if cause.connection}
+    quiet = Connection.objects.filter(is_retired=False).exclude(pk__in=held).select_related("tenant")
+    context = {
+        "title": "Waiting",
+        "parties": [_party(list(group)) for _, group in groupby(found, key=lambda cause: cause.tenant.pk)],
+        "quiet": [_connection(one) for one in quiet.order_by("tenant", "environment")],
+        "may_push": request.user.has_perm("ocpi.change_push"),
+        "may_pause": request.user.has_perm("tenants.change_connection"),
+        "longest_reason": LONGEST_REASON,
+    }
+    return _page(request, "admin/waiting.html", context)
+
+
+def _party(found: list[Cause]) -> dict[str, Any]:
+    """Return what one tenant's part of the page says; `found` is in the order of `causes`."""
+    tenant = found[0].tenant
+    connections = {cause.connection.pk: cause.connection for cause in found if cause.connection}
+    return {
+        "tenant": tenant,
+        "name": tenant.name if tenant.name != str(tenant) else "",
+        "problems_url": html.url("ocpi_problems_cpo", tenant),
+        "withheld": [_row(cause) for cause in found if not cause.connection],
+        "connections": [
+            _connection(one) | {"rows": [_row(cause) for cause in found if cause.connection == one]}
+            for one in connections.values()
+        ],
+    }
+
+
+def _connection(one: Connection) -> dict[str, Any]:
+    return {
+        "connection": one,
+        "badge": html.badge(one.state, ndw.COLOURS),
+        "url": html.url("tenants_connection_change", one.pk),
+        "resend_url": html.url("ocpi_resend", one.pk),
+    }
+
+
+def _row(cause: Cause) -> dict[str, Any]:
+    return {
+        "cause": cause,
+        "badge": html.badge(cause.state, STATE_COLOURS),
+        "url": _objects(cause),
+        "since": html.time(cause.since),
+        "is_rejected": cause.state == "rejected",
+    }
+
+
+def _objects(cause: Cause) -> str:
+    """Return where the rows behind a cause are listed."""
+    if cause.connection is None:
+        query = {"tenant__id__exact": cause.tenant.pk, "rule": cause.key, "severity": GAP, "visible": "withheld"}
+        return html.url("ocpi_location_changelist", **query)
+    query = {"connection__id__exact": cause.connection.pk, "state": cause.state}
+    return html.url("ocpi_push_changelist", **query | ({"cause": cause.key} if cause.key else {}))
+
+
+# --- Acting ------------------------------------------------------------------------------------------------------------
+
+
+def _act(request: HttpRequest) -> HttpResponse:
+    deeds = {"push": _push_rejected, "pause": _pause, "resume": _resume}
+    deed, pk = deeds.get(request.POST.get("do", "")), request.POST.get("connection", "")
+    if deed is None or not (pk.isascii() and pk.isdecimal() and len(pk) < 19):
+        raise Http404("No such deed.")
+    deed(request, get_object_or_404(Connection.objects.select_related("tenant"), pk=pk, is_retired=False))
+    return HttpResponseRedirect(html.url("ocpi_waiting"))
+
+
+def _push_rejected(request: HttpRequest, target: Connection) -> None:
+    """Push again all that NDW rejected for one cause."""
+    _demand(request, "ocpi.change_push")
+    words = request.POST.get("cause", "").replace("\0", "")
+    count = causes.resend(causes.refused(target, words))
+    _log(request, target, f"Pushed again {count} rejected: {words}")
+    messages.success(request, f"{count} will be sent now.")
+
+
+def _pause(request: HttpRequest, target: Connection) -> None:
+    """Send nothing until it is resumed, and say why."""
+    _demand(request, "tenants.change_connection")
+    reason = request.POST.get("reason", "").replace("\0", "").strip()[:LONGEST_REASON]
+    if not reason:
+        messages.error(request, "Say why: whoever finds the Connection paused will read it.")
+    elif target.is_paused:
+        messages.warning(request, f"{target} is paused already: {target.pause_reason}")
+    else:
+        target.pause(f"{request.user}: {reason}")
+        _log(request, target, f"Paused: {reason}")
+        messages.success(request, f"Paused {target}; changes go on being noted.")
+
+
+def _resume(request: HttpRequest, target: Connection) -> None:
+    """Send again what waits."""
+    _demand(request, "tenants.change_connection")
+    reason = request.POST.get("reason", "").replace("\0", "").strip()[:LONGEST_REASON]
+    target.resume()
+    _log(request, target, f"Resumed: {reason}" if reason else "Resumed.")
+    messages.success(request, f"Resumed {target}.")
+
+
+@may_look
+@require_http_methods(["GET", "POST"])
+def resend(request: HttpRequest, pk: int) -> HttpResponse:
+    """Say how much everything is, and send it again when that is confirmed."""
+    _demand(request, "ocpi.change_push")
+    target = get_object_or_404(Connection.objects.select_related("tenant"), pk=pk, is_retired=False)
+    rows = causes.visible(target)
+    if request.method == "POST":
+        count = causes.resend(rows, is_backlog=True)
+        _log(request, target, f"Resent everything: {count} objects.")
+        messages.success(request, f"{count} will be sent again, behind what changes meanwhile.")
+        return HttpResponseRedirect(html.url("ocpi_waiting"))
+    context = {
+        "title": f"Resend everything of {target}",
+        "connection": target,
+        "locations": rows.exclude(location=None).count(),
+        "tariffs": rows.exclude(tariff=None).count(),
+        "waiting_url": html.url("ocpi_waiting"),
+    }
+    return _page(request, "admin/resend.html", context)
+
+
+def _demand(request: HttpRequest, permission: str) -> None:
+    if not request.user.has_perm(permission):
+        raise PermissionDenied
+
+
+def _log(request: HttpRequest, target: Connection, message: str) -> None:
+    user: Any = request.user
+    LogEntry.objects.log_actions(user.pk, [target], CHANGE, message)
+
+
+def _page(request: HttpRequest, template: str, context: dict[str, Any]) -> HttpResponse:
+    return TemplateResponse(request, template, admin.site.each_context(request) | context)
