@@ -163,8 +163,8 @@ CELERY_TASK_DEFAULT_QUEUE = "push"
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_ACKS_LATE = True
 CELERY_TASK_REJECT_ON_WORKER_LOST = True  # safe: every task is an idempotent drain
-CELERY_TASK_SOFT_TIME_LIMIT = 30
-CELERY_TASK_TIME_LIMIT = 40
+# A drain ends itself in 20 s. One that was frozen has to end too: what it sent late is followed by the present state.
+CELERY_TASK_TIME_LIMIT = 600
 CELERY_TASK_PUBLISH_RETRY = False  # the doorbell fails fast; the sweep and the relay find what it missed
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT = 15
