@@ -7,6 +7,7 @@ from django.utils.http import parse_header_parameters
 from rest_framework.request import Request
 
 from ocpi import errors, reader
+from ocpi.rules.uploads import NOT_JSON
 
 LARGEST_BODY = 1_048_576
 _DIGITS = re.compile(r"[0-9]{1,100}")
@@ -27,7 +28,8 @@ def read_body(request: Request, *, needs_type: bool = True) -> Any:
     try:
         return reader.read(_raw(request))
     except reader.NotJson as error:
-        raise errors.Malformed(f"The body is not acceptable JSON: {error}") from error
+        finding = NOT_JSON.at("", why=error)
+        raise errors.Malformed(finding.message, [finding]) from error
 
 
 def _raw(request: Request) -> bytes:

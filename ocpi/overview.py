@@ -109,9 +109,9 @@ def together(tenant: Tenant) -> list[Line]:
 
 
 def tariff_types(tenant: Tenant) -> dict[str, str | None]:
-    """Return what each live Tariff (its id in lower case) is for. Reads their bodies."""
-    found = tenant.tariffs.filter(deleted_at=None).values_list("ocpi_id", "body")
-    return {ocpi_id.lower(): orjson.loads(bytes(body)).get("type") for ocpi_id, body in found.iterator()}
+    """Return what each live Tariff (its id in lower case) is for."""
+    found = tenant.tariffs.filter(deleted_at=None).values_list("ocpi_id", "type")
+    return {ocpi_id.lower(): type for ocpi_id, type in found.iterator()}
 
 
 def _read(tenant: Tenant, rule: str) -> dict[int, int]:

@@ -672,6 +672,7 @@ def test_what_is_not_json_is_400(upload, cpo, shown, raw, method):
 
     assert answer(response) == (400, 2001)
     assert response.envelope["status_message"].startswith("The body is not acceptable JSON: ")
+    assert findings(response) == [("error", "S-json", "")]
     assert stored.everything(cpo) == before
 
 

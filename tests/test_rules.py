@@ -33,6 +33,7 @@ PATCH_CASES = cases_shapes.PATCH_CASES
 
 # The rules of ocpi/rules/uploads.py compare with what is stored: they are tested with a database, here.
 UPLOAD_RULES: dict[str, str] = {
+    "not_json": "test_receive_locations.py",
     "url_differs": "test_receive_locations.py",
     "foreign_party": "test_receive_locations.py",
     "stale": "test_receive_locations.py",

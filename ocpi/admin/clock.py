@@ -10,15 +10,14 @@ from django.db.models import QuerySet, Sum
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404
 from django.template.response import TemplateResponse
-from django.urls import URLPattern, path
 from django.utils import timezone
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from ocpi import clock, proof
-from ocpi.admin import deliveries, tables
+from ocpi.admin import tables
 from ocpi.clock import Waiting
-from ocpi.models import DeliveryDay, Push
+from ocpi.models import DeliveryDay
 from tenants import html
 from tenants.admin import ndw
 from tenants.models import Connection, Environment
@@ -150,21 +149,3 @@ def _proofs(connection: Connection) -> SafeString:
 
 def _page(request: HttpRequest, context: dict[str, Any]) -> HttpResponse:
     return TemplateResponse(request, "admin/minute.html", admin.site.each_context(request) | context)
-
-
-class PushAdmin(deliveries.PushAdmin):
-    """Pushes, and before those of one Push the Minute pages."""
-
-    def get_urls(self) -> list[URLPattern]:
-        """Add their addresses."""
-        view = self.admin_site.admin_view
-        return [
-            path("minute/", view(every_connection), name="ocpi_minute"),
-            path("minute/<int:pk>/", view(one_connection), name="ocpi_minute_connection"),
-            path("minute/<int:pk>/<str:month>.csv", view(download), name="ocpi_minute_proof"),
-            *super().get_urls(),
-        ]
-
-
-admin.site.unregister(Push)
-admin.site.register(Push, PushAdmin)

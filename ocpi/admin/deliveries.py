@@ -17,7 +17,7 @@ from unfold.enums import ActionVariant
 from unfold.paginator import InfinitePaginator
 
 from ocpi import causes, doorbell, queue
-from ocpi.admin import tables
+from ocpi.admin import clock, tables
 from ocpi.admin import waiting as pages
 from ocpi.admin.lists import TENANT, ChoiceFilter, ReadOnlyAdmin
 from ocpi.models import Push, PushAttempt
@@ -101,9 +101,12 @@ class PushAdmin(ReadOnlyAdmin):
     accepted = html.moment("accepted_at", "last accepted")
 
     def get_urls(self) -> list[URLPattern]:
-        """Put the Waiting pages before those of one Push."""
+        """Put the Waiting and Minute pages before those of one Push."""
         view = self.admin_site.admin_view
         return [
+            path("minute/", view(clock.every_connection), name="ocpi_minute"),
+            path("minute/<int:pk>/", view(clock.one_connection), name="ocpi_minute_connection"),
+            path("minute/<int:pk>/<str:month>.csv", view(clock.download), name="ocpi_minute_proof"),
             path("waiting/", view(pages.waiting), name="ocpi_waiting"),
             path("waiting/<int:pk>/resend/", view(pages.resend), name="ocpi_resend"),
             *super().get_urls(),

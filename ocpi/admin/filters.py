@@ -1,6 +1,5 @@
 """How the lists of Locations and Tariffs are narrowed to what somebody wants to mend; the Problems pages lead here."""
 
-import re
 from typing import Any
 
 from django.contrib import admin
@@ -15,6 +14,7 @@ from ocpi.models import Location
 from ocpi.problems import TOGETHER
 from ocpi.rules import ERROR, GAP, RULES, WARNING
 from ocpi.rules.findings import shortened
+from ocpi.rules.listing import natural
 from tenants.models import Tenant
 
 MOST = 5000  # of the Locations that break a rule together with others, so many are listed, the largest
@@ -38,7 +38,7 @@ class RuleFilter(DropdownFilter):
         kept = {rule.id: rule.severity for rule in RULES.values() if rule.severity != ERROR and not rule.is_repair}
         return [
             (rule, shortened(": ".join([rule, *tables.rule_words(rule, kept[rule])]), 90))
-            for rule in sorted(kept, key=_natural)
+            for rule in sorted(kept, key=natural)
             if not rule.startswith(self.others) and (rule not in TOGETHER or model_admin.model is Location)
         ]
 
@@ -54,11 +54,6 @@ class RuleFilter(DropdownFilter):
         warned, lacking = Q(warnings__contains=[rule]), Q(gaps__contains=[rule]) if queryset.model is Location else Q()
         meant: dict[str | None, Q] = {None: warned | lacking, GAP: lacking, WARNING: warned}
         return queryset.filter(meant.get(severity, warned | lacking))
-
-
-def _natural(rule: str) -> list[tuple[int, str]]:
-    """Return a key that sorts L-2 before L-10."""
-    return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", rule)]
 
 
 def _together(rule: str, tenant_id: str) -> list[int]:

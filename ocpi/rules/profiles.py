@@ -103,9 +103,6 @@ DOT_NL_2026 = Profile(
         ),
     },
 )
-GAPS = {
-    demand.rule.id: (kind, demand) for kind, demands in DOT_NL_2026.demands.items() for demand in demands
-}  # by rule id
 
 
 def gaps(profile: Profile, kind: Kind, document: Object) -> list[Finding]:

@@ -9,6 +9,14 @@ from itertools import chain
 
 from ocpi.rules.findings import ERROR, WARNING, Finding, Rule, Text
 
+NOT_JSON = Rule(
+    "not_json", "S-json", ERROR, "OCPI 2.2.1 status_codes; protocol §2.6: answered with HTTP 400",
+    Text("The body is not acceptable JSON: {why}", "De inhoud is geen bruikbare JSON: {why}"),
+    Text(
+        "No double keys, NaN, Infinity, byte order mark or half characters; UTF-8.",
+        "Geen dubbele sleutels, NaN, Infinity, byte order mark of halve tekens; UTF-8.",
+    ),
+)  # fmt: skip
 URL_DIFFERS = Rule(
     "url_differs", "L-14", ERROR, 'OCPI 2.2.1 transport_and_format, "Errors"; NDW DOT-NL, "Push"; protocol §2.3',
     Text("{name} {value} differs from {url} in the URL", "{name} {value} wijkt af van {url} in de URL"),
