@@ -44,7 +44,8 @@ _START_OVER = """
         state = CASE WHEN o.{condition} THEN 'dirty' ELSE 'delivered' END,
         priority = 3, whole = true, evse_uid = NULL, version = p.version + 1, changes = 0, attempts = 0,
         changed_at = NULL, next_changed_at = NULL, due_at = clock_timestamp(), last_answer = '',
-        accepted_at = NULL, accepted_version = NULL, accepted_hash = NULL, accepted_tariff_ids = ARRAY[]::text[]
+        doubt_until = NULL, accepted_at = NULL, accepted_version = NULL, accepted_hash = NULL,
+        accepted_tariff_ids = ARRAY[]::text[]
     FROM ocpi_{kind} o WHERE o.id = p.{kind}_id AND p.connection_id = %s
 """
 

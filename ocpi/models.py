@@ -155,6 +155,9 @@ class Push(models.Model):
     crashes = models.PositiveSmallIntegerField(
         default=0, db_default=0, help_text="Leases in a row that ran out unanswered."
     )
+    doubt_until = models.DateTimeField(
+        null=True, help_text="So long an earlier request may still arrive; then NDW gets the present state once more."
+    )
     correlation_id = models.CharField(max_length=100, blank=True, default="")
     last_answer = models.CharField(max_length=500, blank=True, default="")
     accepted_at = models.DateTimeField(null=True)

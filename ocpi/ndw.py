@@ -33,6 +33,10 @@ class NdwError(Exception):
     """No usable answer: refused, reset, timed out. Whether NDW applied the request is unknown."""
 
 
+class Unanswered(NdwError):
+    """The request is out and no answer came in time: NDW may yet apply it, later than what is sent next."""
+
+
 class Insecure(NdwError):
     """The certificate is not valid, or the URL is not one we may call."""
 
@@ -181,6 +185,8 @@ def _call(method: str, url: str, headers: dict[str, str], body: bytes | None, to
         if "EOF occurred" in str(error):  # hung up on in the handshake: a server that restarts, not a certificate
             raise NdwError(f"TLS: {error}") from error
         raise Insecure(f"TLS: {error}") from error
+    except (requests.ReadTimeout, TimeoutError) as error:
+        raise Unanswered(f"{type(error).__name__}: {error}") from error
     except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
         raise NdwError(f"{type(error).__name__}: {error}") from error
 

@@ -34,6 +34,7 @@ BREAKER_FAILURES, PROBE_S = 5, 5.0
 SAME_REFUSALS = 3
 CRASHES, PARKED_S, LONGEST_PARKED_S = 3, 60, 900  # an object that ends its worker time and again rests in between
 WAIT_FOR_TARIFF_S, DELETE_WAITS_S = 5, 60
+DOUBT_S = 50.0  # so long a request may still arrive whose worker is gone or waits no more; with 9 s of waiting a minute
 BURST_S = 0.05  # of the rate cap may be saved up
 
 
@@ -112,6 +113,10 @@ _MAY_GO = f"""
 """
 
 
+# A request that got no answer in time, or whose worker is gone, may arrive after the next one and undo it.
+_DOUBT = f"clock_timestamp() + interval '{DOUBT_S} s'"
+
+
 def _claim_sql(order: str) -> str:
     return f"""
     WITH due AS (
@@ -124,7 +129,8 @@ def _claim_sql(order: str) -> str:
     )
     UPDATE ocpi_push p SET
         lease_until = clock_timestamp() + %(lease_s)s * interval '1 s', lease_token = %(token)s, attempts = p.attempts + 1,
-        crashes = p.crashes + due.was_lost, whole = false, evse_uid = NULL, next_changed_at = NULL
+        crashes = p.crashes + due.was_lost, whole = false, evse_uid = NULL, next_changed_at = NULL,
+        doubt_until = CASE WHEN due.was_lost = 1 THEN {_DOUBT} ELSE p.doubt_until END
     FROM due WHERE p.id = due.id
     RETURNING p.id, p.version, due.whole, due.evse_uid, p.attempts, p.changes, p.changed_at, p.correlation_id,
         p.last_answer, due.is_news, due.was_lost * p.crashes
@@ -273,11 +279,19 @@ def send_again(pushes: PushQuerySet) -> int:
         )
 
 
+# Accepted while an earlier request may still arrive: once it cannot any more, the present state is sent again.
 _ACCEPTED = """
     UPDATE ocpi_push SET
-        state = CASE WHEN version = %(version)s THEN 'delivered' ELSE 'dirty' END,
+        state = CASE WHEN version = %(version)s AND coalesce(doubt_until <= %(started_at)s, true) THEN 'delivered'
+                     ELSE 'dirty' END,
+        due_at = CASE WHEN version = %(version)s AND doubt_until > %(started_at)s THEN doubt_until ELSE due_at END,
+        whole = whole OR coalesce(doubt_until > %(started_at)s, false),
+        doubt_until = CASE WHEN doubt_until > %(started_at)s THEN doubt_until END,
         changed_at = CASE WHEN version = %(version)s THEN NULL ELSE next_changed_at END,
-        changes = greatest(changes - %(changes)s, 0), attempts = 0, last_answer = '',
+        priority = CASE WHEN doubt_until > %(started_at)s THEN greatest(priority, 3) ELSE priority END,
+        last_answer = CASE WHEN doubt_until > %(started_at)s THEN
+            'NDW accepted it; once more when an earlier request can arrive no longer' ELSE '' END,
+        changes = greatest(changes - %(changes)s, 0), attempts = 0,
         accepted_version = %(version)s, accepted_at = %(at)s, accepted_hash = %(body_hash)s,
         accepted_tariff_ids = %(tariff_ids)s,
         crashes = 0, lease_until = NULL, lease_token = NULL, next_changed_at = NULL
@@ -291,10 +305,11 @@ _REFUSED = """
         crashes = 0, lease_until = NULL, lease_token = NULL, next_changed_at = NULL
     WHERE id = %(id)s AND lease_token = %(token)s
 """
-_AGAIN = """
+_AGAIN = f"""
     UPDATE ocpi_push SET
         due_at = clock_timestamp() + %(wait_s)s * interval '1 s', attempts = greatest(attempts - %(uncounted)s, 0),
         last_answer = %(words)s, whole = true, evse_uid = NULL,
+        doubt_until = CASE WHEN %(may_arrive)s THEN {_DOUBT} ELSE doubt_until END,
         crashes = 0, lease_until = NULL, lease_token = NULL, next_changed_at = NULL
     WHERE id = %(id)s AND lease_token = %(token)s
 """
@@ -361,6 +376,8 @@ def _completion(result: Result) -> dict[str, Any]:
         "token": claimed.lease_token,
         "version": claimed.version,
         "changes": claimed.changes,
+        "started_at": result.started_at,
+        "may_arrive": ruling.may_arrive,
         "at": result.started_at + dt.timedelta(milliseconds=result.took_ms),
         "body_hash": result.body_hash,
         "tariff_ids": claimed.tariff_ids,
@@ -455,5 +472,6 @@ def _open_circuit(target: Connection, rest_s: float) -> None:
     row.update(probe_at=Greatest("probe_at", Now() + dt.timedelta(seconds=rest_s)))
     probe_at = Subquery(row.values("probe_at"))
     later = Push.objects.filter(connection=target, state=Push.State.DIRTY, lease_token=None, due_at__gt=probe_at)
+    later = later.exclude(due_at=F("doubt_until"))
     free = later.select_for_update(skip_locked=True, no_key=True).values_list("pk", flat=True)  # a changed one is due
     Push.objects.filter(pk__in=list(free)).update(due_at=probe_at)

@@ -8,7 +8,7 @@ import enum
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 
-from ocpi.ndw import Answer, Insecure, NdwError
+from ocpi.ndw import Answer, Insecure, NdwError, Unanswered
 
 LONGEST_WAIT_S = 900.0
 
@@ -34,6 +34,7 @@ class Ruling:
     do: Do
     reason: str
     wait_s: float | None = None  # what NDW asked for in Retry-After
+    may_arrive: bool = False  # nobody waits for the request any more, and NDW may yet apply it
     is_lasting: bool = False  # NDW has failed on this object so often that haste is of no use
 
 
@@ -101,7 +102,8 @@ def _judge_envelope(is_part: bool, tries: int, answer: Answer) -> Ruling:
 def judge_error(error: NdwError) -> Ruling:
     """Rule on a request that got no answer: NDW may or may not have applied it."""
     reason = str(error).replace("\x00", "")[:500]
-    return Ruling(Do.PAUSE if isinstance(error, Insecure) else Do.RETRY, reason)
+    do = Do.PAUSE if isinstance(error, Insecure) else Do.RETRY
+    return Ruling(do, reason, may_arrive=isinstance(error, Unanswered))
 
 
 def _retry_after(answer: Answer) -> float | None:

@@ -54,7 +54,7 @@ def tariff_row(connection: Connection, ocpi_id: str = "ADHOC-1") -> Push:
 def age(connection: Connection, seconds: float) -> None:
     """Let time pass: everything that has a moment in the queue of this Connection is so much older."""
     passed = dt.timedelta(seconds=seconds)
-    for name in ("due_at", "changed_at", "lease_until"):
+    for name in ("due_at", "changed_at", "lease_until", "doubt_until"):
         for push in Push.objects.filter(connection=connection, **{f"{name}__isnull": False}):
             Push.objects.filter(pk=push.pk).update(**{name: getattr(push, name) - passed})
     fresh = Connection.objects.get(pk=connection.pk)

@@ -19,7 +19,7 @@ from cryptography.x509.oid import NameOID
 
 from ocpi import ndw as client
 from ocpi import push, queue
-from ocpi.ndw import Insecure, NdwError
+from ocpi.ndw import Insecure, NdwError, Unanswered
 from tests import factories
 from tests.pushing import row, sent, set_status
 
@@ -193,7 +193,7 @@ def test_ndw_connect_has_a_timeout_of_its_own():
 def test_ndw_silence_after_the_request_is_a_read_timeout(ndw):
     ndw.fail_next("hang")
 
-    with pytest.raises(NdwError, match="ReadTimeout"):
+    with pytest.raises(Unanswered, match="ReadTimeout"):
         send(f"{ndw.push_url}/tariffs/NL/EXA/T1", total_s=0.2)
 
     assert len(ndw.received) == 1

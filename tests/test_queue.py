@@ -13,6 +13,7 @@ from django.db import connections
 from ocpi import queue, store
 from ocpi.envelope import correlation_id
 from ocpi.models import Push, PushAttempt
+from ocpi.queue import Claimed
 from ocpi.rulings import Do
 from tenants.models import Connection
 from tests import factories
@@ -43,6 +44,13 @@ def delivered(cpo, connection) -> Connection:
     factories.put_location(cpo, evses=two_evses())
     record(claim_one(connection))
     return connection
+
+
+def unanswered(claimed: Claimed) -> None:
+    """Write down that NDW did not answer in time."""
+    result = answer(claimed, Do.RETRY)
+    result.ruling.may_arrive = True
+    queue.record([result])
 
 
 def gathered(connection: Connection) -> tuple[str, bool, str | None, int, int]:
@@ -182,13 +190,59 @@ def test_queue_request_that_outlived_its_lease_is_followed_by_the_present_state(
     late = answer(claim_one(connection))
     end_leases(connection)
     record(claim_one(connection))
-    assert row(connection).state == "delivered"
+    assert claim(connection) == []
 
     late.is_late = True
     queue.record([late])
 
     assert gathered(connection) == ("dirty", True, None, 2, 0)
     assert row(connection).changed_at is None
+
+
+def test_queue_after_a_worker_that_is_gone_the_state_is_sent_once_more(cpo, delivered):
+    set_status(cpo, "CHARGING")
+    claim_one(delivered)
+    end_leases(delivered)
+    record(claim_one(delivered))
+    told = row(delivered)
+
+    assert (told.state, told.accepted_version, told.changed_at, told.changes) == ("dirty", told.version, None, 0)
+    assert 45 < (told.due_at - dt.datetime.now(dt.UTC)).total_seconds() <= queue.DOUBT_S
+    age(delivered, queue.DOUBT_S)
+    last = claim_one(delivered)
+    record(last)
+    assert (last.whole, row(delivered).state, row(delivered).doubt_until) == (True, "delivered", None)
+
+
+def test_queue_change_while_an_earlier_request_may_arrive_goes_at_once_and_once_more(cpo, delivered):
+    set_status(cpo, "CHARGING")
+    unanswered(claim_one(delivered))
+    make_due(delivered)
+    record(claim_one(delivered))
+
+    set_status(cpo, "AVAILABLE")
+    now = claim_one(delivered)
+    record(now)
+
+    assert (now.whole, now.changes, row(delivered).state) == (True, 1, "dirty")
+    age(delivered, queue.DOUBT_S)
+    record(claim_one(delivered))
+    assert row(delivered).state == "delivered"
+
+
+def test_queue_circuit_that_opens_does_not_bring_forward_what_waits_for_a_late_request(cpo, delivered):
+    set_status(cpo, "CHARGING")
+    unanswered(claim_one(delivered))
+    make_due(delivered)
+    record(claim_one(delivered))
+    due_at = row(delivered).due_at
+
+    for number in range(5):
+        factories.put_location(cpo, id=f"LOC-1{number}")
+    queue.record([answer(one, Do.RETRY) for one in claim(delivered)])
+
+    assert Connection.objects.get(pk=delivered.pk).probe_at is not None
+    assert row(delivered).due_at == due_at
 
 
 def test_queue_release_gives_back_without_counting(cpo, delivered):

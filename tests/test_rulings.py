@@ -91,6 +91,11 @@ def test_rulings_no_answer(error, do):
     assert rulings.judge_error(error).do is do
 
 
+def test_rulings_request_that_nobody_answered_may_yet_arrive():
+    assert rulings.judge_error(client.Unanswered("ReadTimeout")).may_arrive is True
+    assert rulings.judge_error(client.NdwError("ConnectionRefusedError")).may_arrive is False
+
+
 @pytest.mark.parametrize(("tries", "is_lasting"), [(10, False), (11, True)])
 @pytest.mark.parametrize("code", [3000, 3900])
 def test_rulings_3xxx_is_tried_ten_times_fast_and_then_slowly(code, tries, is_lasting):

@@ -14,6 +14,7 @@ from collections.abc import Callable
 
 from tests.chaos import drills, rounds
 from tests.chaos.compare import now
+from tests.chaos.minute import MinuteHolds
 from tests.chaos.mutants import MUTANTS
 from tests.chaos.outages import HonestRefusal, RedisIsDisposable
 from tests.chaos.promises import AmbiguityHeals, NothingLost, Promise, Verdict
@@ -62,8 +63,12 @@ def _programme(stage: Stage, asked: argparse.Namespace) -> list[Promise]:
         NothingLost(stage, seed, updates=asked.updates, kills=asked.kills, objects=size(2000, 40), freezes_s=20),
         NoReordering(stage, seed, zombies=size(200, 20)),
         NoReordering(stage, seed, zombies=20, frozen="worker"),
+        NoReordering(stage, seed, zombies=size(100, 20), ending="kill"),
+        NoReordering(stage, seed, zombies=20, ending="late"),
         AmbiguityHeals(stage, seed, each=size(10_000, 200)),
+        MinuteHolds(stage, seed, seconds=size(300, 60)),
         RedisIsDisposable(stage, seed, times=size(20, 3), seconds=asked.seconds),
+        RedisIsDisposable(stage, seed, times=1, seconds=size(600, 30)),
         HonestRefusal(stage, seed, kills=size(50, 4)),
     ]
     return programme + drills.programme(stage, seed, size)
@@ -99,6 +104,8 @@ def _smallest(stage: Stage) -> dict[str, Callable[[], Promise]]:
     return {
         "P1": lambda: NothingLost(stage, updates=1000, kills=4, freezes_s=0, kinds=kinds),
         "P2": lambda: NoReordering(stage, zombies=20),
+        "P2 late": lambda: NoReordering(stage, zombies=20, ending="late"),
+        "P2 kill": lambda: NoReordering(stage, zombies=20, ending="kill"),
         "P3": lambda: AmbiguityHeals(stage, each=60),
         "P6": lambda: RedisIsDisposable(stage, times=2, seconds=12),
         "P7": lambda: HonestRefusal(stage, kills=3),
@@ -117,9 +124,9 @@ def _mutants(stage: Stage, asked: argparse.Namespace) -> bool:
         wrong = _show(stage, name, smallest[promise]())
         is_well &= bool(wrong) == (name != CONTROL)
         said = (wrong[0] if wrong else "kept") if name == CONTROL else (wrong[0] if wrong else "NOT CAUGHT")
-        lines.append(f"{name:<22} {words:<42} {promise:<4} {said[:110]}")
+        lines.append(f"{name:<22} {words:<42} {promise:<8} {said[:110]}")
         print(f"{now()} {lines[-1]}", flush=True)
-    print("\n".join(["", f"{'mutant':<22} {'what it does':<42} {'by':<4} how it showed", *lines]))
+    print("\n".join(["", f"{'mutant':<22} {'what it does':<42} {'by':<8} how it showed", *lines]))
     return is_well
 
 

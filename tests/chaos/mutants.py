@@ -92,8 +92,7 @@ def _retries_in_part(module: Any, original: Any) -> Any:
     module._AGAIN = module._AGAIN.replace("whole = true, evse_uid = NULL", "whole = %(w)s, evse_uid = %(e)s")
 
     def completion(result: Any) -> Any:
-        query, parameters = original(result)
-        return query, parameters | {"w": result.claimed.whole, "e": result.claimed.evse_uid}
+        return original(result) | {"w": result.claimed.whole, "e": result.claimed.evse_uid}
 
     return completion
 
@@ -103,8 +102,8 @@ def _follows(module: Any, original: Any) -> Any:
 
     def session() -> Any:
         made = original()
-        request = type(made).request
-        made.request = lambda *given, **named: request(made, *given, **named | {"allow_redirects": True})
+        send = type(made).send
+        made.send = lambda *given, **named: send(made, *given, **named | {"allow_redirects": True})
         return made
 
     return session
@@ -141,7 +140,13 @@ MUTANTS = {
     "no-lease-token": Mutant(
         "ocpi.queue", swap("_ACCEPTED _REFUSED _AGAIN", "AND lease_token = %(token)s", ""), "P2", "zombies complete"
     ),
-    "no-heal": Mutant("ocpi.queue", swap("_HEAL", "WHERE id = %s", "WHERE id = -%s"), "P2", "late answers heal nothing"),
+    "no-heal": Mutant(
+        "ocpi.queue", swap("_HEAL", "WHERE id = %s", "WHERE id = -%s"), "P2 late", "late answers heal nothing"
+    ),
+    "no-doubt": Mutant(
+        "ocpi.queue", swap("_ACCEPTED", "doubt_until <= %(started_at)s", "doubt_until IS NOT NULL"), "P2 kill",
+        "a request of a worker that is gone is forgotten",
+    ),
     "retry-in-part": Mutant("ocpi.queue", replace("_completion", _retries_in_part), "P3", "a retry repeats the PATCH"),
     "follow-redirects": Mutant("ocpi.ndw", replace("_session", _follows), "P9", "redirects are followed"),
     "catch-and-200": Mutant(

@@ -9,24 +9,30 @@ from tests.chaos.compare import log_of, way
 from tests.chaos.promises import Promise, Verdict
 from tests.chaos.stage import Stage
 
-LEASE_S, HEALED_IN_S = 30, 20
+LEASE_S, DOUBT_S, HEALED_IN_S = 30, 50, 60
+ENDINGS = {"thaw": "", "late": ", woken long after", "kill": ", killed as they are"}
 FROZEN_WITHIN_S = 8  # a request ends by itself after 9
 
 
 class NoReordering(Promise):
-    """P2: `frozen` is who becomes the zombie, relays (as many as it takes) or the worker."""
+    """P2: `frozen` is who becomes the zombie, relays (as many as it takes) or the worker.
+
+    Their requests arrive when others have sent newer, and then they wake (`ending`: much later, or never).
+    """
 
     name, words = "P2", "no reordering per object"
 
-    def __init__(self, stage: Stage, seed: int = 0, *, zombies: int = 20, frozen: str = "relay") -> None:
+    def __init__(
+        self, stage: Stage, seed: int = 0, *, zombies: int = 20, frozen: str = "relay", ending: str = "thaw"
+    ) -> None:
         super().__init__(stage, seed)
+        self.ending = ending
         self.zombies, self.stuck, self.steps_back, self.since = zombies, set[str](), 0, 0
         self.objects = max(40, zombies * 2)
         is_relay = frozen == "relay"
         self.frozen = [f"zombie{number}" for number in range(max(2, zombies // 10))] if is_relay else ["worker"]
         self.bystanders = ["worker", "relay"] if is_relay else []
-        if not is_relay:
-            self.words = f"{self.words} (a Celery {frozen})"
+        self.words = f"{self.words} ({'relays' if is_relay else 'a Celery worker'} frozen{ENDINGS[ending]})"
 
     @property
     def faults(self) -> list[dict[str, Any]]:  # type: ignore[override]
@@ -72,6 +78,10 @@ class NoReordering(Promise):
         for ocpi_id in sorted(self.stuck):
             cpo.set_status(ocpi_id, "BLOCKED")
         stage.wait_for(self._is_overtaken, LEASE_S + 60, "others to take over from a frozen process")
+        if self.ending == "late":
+            time.sleep(DOUBT_S + 5)  # nothing is sent again by then, but for what the frozen will know
+        if self.ending == "kill":
+            self._signal(self.frozen, signal.SIGKILL)
         stage.ndw("/_release", {})
         time.sleep(0.5)
         self.steps_back = len({tuple(step["path"].split("/")[:4]) for step in self._stale()})
