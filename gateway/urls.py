@@ -1,10 +1,10 @@
-"""/admin/, /ocpi/, /oauth/, /api/ with its documentation, and the two health checks."""
+"""/admin/, /ocpi/, /oauth/, /api/ with its documentation, the two health checks and the metrics."""
 
 from django.contrib import admin
 from django.urls import include, path, re_path
 from django.views.generic import RedirectView
 
-from ocpi import docs, health
+from ocpi import docs, health, metrics
 from tenants import oauth
 
 urlpatterns = [
@@ -13,6 +13,7 @@ urlpatterns = [
     path("oauth/token", oauth.token_view, name="oauth-token"),
     path("healthz", health.healthz, name="healthz"),
     path("readyz", health.readyz, name="readyz"),
+    path("metrics", metrics.metrics, name="metrics"),
     path("", include("ocpi.urls")),
     re_path(r"^api/schema/?\Z", docs.SchemaView.as_view(), name="schema"),
     re_path(r"^api/docs/?\Z", docs.DocsView.as_view(), name="docs"),

@@ -9,14 +9,14 @@ Source: design §4, §7 "The clock", "Connections"; reliability P4, C34.
 import datetime as dt
 import time
 from collections.abc import Iterable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from django.conf import settings
 from django.db import connection as database
-from django.db.models import Count, Max, Q
+from django.db.models import Max
 from django.utils import timezone
 
-from ocpi.models import DeliveryDay, Push
+from ocpi.models import DeliveryDay
 from tenants.models import Connection
 
 WITHIN_S = 60
@@ -233,20 +233,3 @@ def _reason(connection: Connection, answer: str, *, is_leased: bool) -> str:
     else:
         reason = answer or ("being sent" if is_leased else "not yet tried")
     return " ".join(reason.split())[:300]
-
-
-def metrics() -> dict[str, dict[tuple[str, str], float]]:
-    """Return gauges by (tenant, environment), 0 where nothing is the matter: oldest_waiting_seconds, waiting, rejected."""
-    connections = list(Connection.objects.filter(is_retired=False).select_related("tenant", "service_account"))
-    label = {one.pk: (str(one.tenant), one.environment) for one in connections}
-    gauges: dict[str, dict[tuple[str, str], float]] = {
-        name: dict.fromkeys(label.values(), 0) for name in ("oldest_waiting_seconds", "waiting", "rejected")
-    }
-    for one in waiting(connections):
-        gauges["oldest_waiting_seconds"][label[one.connection.pk]] = one.seconds
-    undelivered: Any = Push.objects.filter(Q(state=Push.State.DIRTY) | Q(state=Push.State.REJECTED)).order_by()
-    names = {Push.State.DIRTY: "waiting", Push.State.REJECTED: "rejected"}
-    for pk, state, count in undelivered.values_list("connection", "state").annotate(Count("pk")):
-        if pk in label:
-            gauges[names[state]][label[pk]] = count
-    return gauges

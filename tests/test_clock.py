@@ -18,6 +18,7 @@ from django.db import connections
 from django.db.models.functions import Now
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
+from prometheus_client.parser import text_string_to_metric_families
 
 from ocpi import alarms, backlog, clock, proof, queue, tasks
 from ocpi.management.commands import relay
@@ -25,6 +26,7 @@ from ocpi.models import Alarm, DeliveryDay, Push, PushAttempt
 from ocpi.rulings import Do
 from tenants.models import Connection, ServiceAccount, Tenant
 from tests import factories
+from tests.conftest import CLIENT
 from tests.minutes import DAY, a_push, accept, attempt, connect, waiting_for, without_moment, yesterday
 from tests.pushing import SECOND, answer, claim_one, record, rename
 
@@ -305,22 +307,41 @@ def test_oldest_waiting_says_why(production, push, connection, account, reason):
     assert found_waiting(production)[1] == reason
 
 
-def test_metrics_have_a_gauge_for_every_connection_in_use(cpo, rival, production):
-    staging, _ = connect(cpo, "staging"), connect(rival)
-    waiting_for(production, 30)
+def scraped() -> dict[tuple[str, str, str], float]:
+    """Return what Prometheus would read: {(gauge, tenant, environment): figure}."""
+    answer = CLIENT.get("/metrics")
+    assert answer.status_code == 200
+    return {
+        (
+            sample.name.removeprefix("gateway_delivery_"),
+            sample.labels["tenant"],
+            sample.labels["environment"],
+        ): sample.value
+        for family in text_string_to_metric_families(answer.content.decode())
+        for sample in family.samples
+    }
+
+
+def test_metrics_have_gauges_for_every_connection_in_use(cpo, rival, production):
+    staging, other = connect(cpo, "staging"), connect(rival)
+    waiting_for(production, 50)
     waiting_for(production, 5, changed_at=None)
     waiting_for(production, 5, state="rejected")
     Push.objects.filter(connection=staging).update(state="delivered")
+    Connection.objects.filter(pk=other.pk).update(is_paused=True, failures=7)
+    alarms.watch()
 
-    gauges = clock.metrics()
+    figures = scraped()
 
-    ours, others = ("NL-EXA", "production"), [("NL-EXA", "staging"), ("NL-RIV", "production")]
-    assert gauges["oldest_waiting_seconds"].pop(ours) // 10 == 3
-    assert gauges == {
-        "oldest_waiting_seconds": dict.fromkeys(others, 0),
-        "waiting": {ours: 2} | dict.fromkeys(others, 0),
-        "rejected": {ours: 1} | dict.fromkeys(others, 0),
+    assert figures.pop(("oldest_waiting_seconds", "NL-EXA", "production")) // 10 == 5
+    assert {key: value for key, value in figures.items() if value} == {
+        ("waiting", "NL-EXA", "production"): 2,
+        ("rejected", "NL-EXA", "production"): 1,
+        ("late", "NL-EXA", "production"): 1,
+        ("paused", "NL-RIV", "production"): 1,
+        ("failures", "NL-RIV", "production"): 7,
     }
+    assert len(figures) == 6 * 3 - 1
 
 
 # --- The alarm ---------------------------------------------------------------------------------------------------------

@@ -50,7 +50,7 @@ ORDER = [
     ["ocpi.tokens", "ocpi.queue", "ocpi.documents", "ocpi.doorbell"],
     ["ocpi.push", "ocpi.backlog", "ocpi.clock"],
     ["ocpi.rows", "ocpi.problems", "ocpi.plans", "ocpi.deliveries", "ocpi.causes", "ocpi.reconcile"],
-    ["ocpi.store", "ocpi.overview", "ocpi.alarms", "ocpi.proof"],
+    ["ocpi.store", "ocpi.overview", "ocpi.alarms", "ocpi.proof", "ocpi.metrics"],
     ["ocpi.recheck"],
     ["ocpi.tasks"],
     ["ocpi.views"],
