@@ -26,6 +26,9 @@ demo: $(STAMP) ## the whole job in one go on a throw-away data folder; FEED=dir 
 
 test: $(STAMP) ## all tests on real PostgreSQL and Redis
 	@$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
+ifeq ($(ARGS),)
+	@$(BIN)/python -m pytest tests/chaos
+endif
 
 lint: $(STAMP) ## ruff, mypy, Django's checks, migrations
 	@$(BIN)/ruff check .

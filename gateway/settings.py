@@ -188,6 +188,7 @@ _NIGHTLY = crontab(hour=3, minute=random.randrange(60))  # noqa: S311 - not ever
 CELERY_BEAT_SCHEDULE = {
     "sweep": {"task": "ocpi.tasks.drain", "schedule": 5.0, "options": {"expires": 5}},
     "spread": {"task": "ocpi.tasks.spread", "schedule": 5.0, "options": {"expires": 5}},
+    "counts": {"task": "ocpi.tasks.fold_counts", "schedule": 60.0, "options": {"expires": 60}},
     "recheck": {"task": "ocpi.tasks.recheck_stored", "schedule": 60.0, "options": {"expires": 60}},
     "prune": {"task": "ocpi.tasks.prune_attempts", "schedule": 3600.0, "options": {"expires": 3600}},
     "watch": {"task": "ocpi.tasks.watch", "schedule": 10.0, "options": {"expires": 10}},

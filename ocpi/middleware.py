@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from django.http import HttpRequest, HttpResponse
 
-from ocpi import errors
+from ocpi import compression, errors
 from ocpi.envelope import correlation_id
 
 API_PATHS = ("/ocpi/", "/api/", "/oauth/")
@@ -39,6 +39,7 @@ class OcpiMiddleware:
         response["X-Request-ID"] = request.META["HTTP_X_REQUEST_ID"]
         response["X-Correlation-ID"] = request.META["HTTP_X_CORRELATION_ID"]
         response.setdefault("Cache-Control", "no-store")
+        compression.compress(request, response)
         return response
 
 

@@ -97,6 +97,24 @@ class Tariff(OcpiObject):
         ]
 
 
+class ShownCount(models.Model):
+    """How many Locations or Tariffs of a tenant NDW sees: the sum of `change`, without a look at the objects.
+
+    Triggers on both tables add a row for each statement that shows or hides something, so that writers never wait for each
+    other; `ocpi.counts` folds them together. Source: OCPI 2.2.1 transport_and_format, "Pagination", X-Total-Count.
+    """
+
+    tenant = models.ForeignKey(Tenant, models.CASCADE, related_name="shown_counts", db_index=False)
+    kind = models.CharField(max_length=8)
+    change = models.IntegerField()
+
+    class Meta:
+        indexes = [models.Index(fields=["tenant", "kind"], include=["change"], name="shown_count")]
+
+    def __str__(self) -> str:
+        return f"{self.tenant} {self.kind} {self.change:+}"
+
+
 class PushQuerySet(models.QuerySet):
     """Push rows with the state a person sees."""
 

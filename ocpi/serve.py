@@ -1,13 +1,16 @@
 """OCPI Sender interface: NDW pulls versions, lists and single objects of one party.
 
-A page is stored bodies joined into the envelope, in the order in which the objects were created. `Link` carries the key of
-the last row (`after`) besides `offset`: the next page starts there, at the same cost at any depth, and no object is lost or
-doubled while others come and go. A failure in the middle is an error, never a short page.
+A page is stored bodies joined into the envelope, in the order in which the objects were created, read by one statement. `Link`
+carries the key of the last row (`after`) besides `offset`: the next page starts there, at the same cost at any depth, and no
+object is lost or doubled while others come and go. A failure in the middle is an error, never a short page.
+Who has an answer already asks with `If-None-Match`: its tag says which versions of which objects it holds, so that 304 is
+given without a look at any body.
 Source: OCPI 2.2.1 mod_locations "Sender Interface", mod_tariffs "Sender Interface", transport_and_format "Pagination".
 """
 
 import base64
 import datetime as dt
+import hashlib
 import logging
 import re
 from dataclasses import dataclass
@@ -16,9 +19,10 @@ from urllib.parse import urlencode
 
 import orjson
 from django.http import HttpResponse
+from django.utils.cache import get_conditional_response
 from rest_framework.request import Request
 
-from ocpi import envelope, errors
+from ocpi import counts, envelope, errors
 from ocpi.models import Location
 from ocpi.rules import canonical_time
 from ocpi.views import OcpiView, base_url, find, part_of
@@ -31,6 +35,7 @@ logger = logging.getLogger(__name__)
 DEFAULT_LIMIT, MAX_LIMIT = 100, 1000
 VERSION = "2.2.1"
 _NUMBER = re.compile(r"[0-9]{1,18}")
+_AFTER = re.compile(r"k([0-9]{1,18})(?:[.]([0-9]{1,18}))?")
 
 
 class SenderView(OcpiView):
@@ -38,6 +43,21 @@ class SenderView(OcpiView):
 
     authentication_classes = [PullToken]
     purpose = Token.Purpose.PULL
+
+    def known(self, request: Request, tag: str) -> HttpResponse | None:
+        """Return 304 (or 412) where the caller says that it holds what has this tag."""
+        answer = get_conditional_response(request, etag=tag)
+        return self.tagged(answer, tag) if answer else None
+
+    def tagged(self, answer: HttpResponse, tag: str) -> HttpResponse:
+        """Let whoever keeps the answer ask whether it still holds."""
+        answer["ETag"], answer["Cache-Control"] = tag, "private, no-cache"
+        return answer
+
+
+def _tag(versions: bytes) -> str:
+    """Return an ETag; a weak one, since each answer has a timestamp of its own. Source: RFC 9110, "ETag"."""
+    return f'W/"{hashlib.blake2b(versions, digest_size=12).hexdigest()}"'
 
 
 # --- Versions ----------------------------------------------------------------------------------------------------------
@@ -116,7 +136,9 @@ class LocationView(SenderView):
     ) -> HttpResponse:
         """Return the Location, or the EVSE or Connector in it."""
         location = find(self.tenant, Location, location_id, is_shown=True)
-        return envelope.answer(data=part_of(location, evse_uid, connector_id) if evse_uid else bytes(location.body))
+        tag = _tag(f"{location.pk} {location.received_at.timestamp()}".encode())
+        data = part_of(location, evse_uid, connector_id) if evse_uid else bytes(location.body)
+        return self.known(request, tag) or self.tagged(envelope.answer(data=data), tag)
 
 
 # --- Lists -------------------------------------------------------------------------------------------------------------
@@ -124,12 +146,13 @@ class LocationView(SenderView):
 
 @dataclass
 class Page:
-    """What a list request asks for."""
+    """What a list request asks for; `after` and `total` are what the page before it noted in `Link`."""
 
     offset: int
     limit: int
     filters: dict[str, str]
     after: int | None
+    total: int | None
 
     @classmethod
     def asked_by(cls, query: Any) -> "Page":
@@ -138,12 +161,16 @@ class Page:
         limit = _number(query, "limit", DEFAULT_LIMIT)
         if limit == 0:
             raise errors.Refused("limit: must be at least 1")
-        return cls(_number(query, "offset", 0), min(limit, MAX_LIMIT), filters, _decode_after(query.get("after")))
+        return cls(_number(query, "offset", 0), min(limit, MAX_LIMIT), filters, *_decode_after(query.get("after")))
 
-    def next_query(self, last_pk: int) -> str:
-        """Return the query string of the page behind this one."""
+    def next_query(self, last_pk: int, total: int) -> str:
+        """Return the query string of the page behind this one.
+
+        A filtered crawl takes its total along: counting what filters leave is a scan of the tenant.
+        """
         offset = {"offset": self.offset + self.limit, "limit": self.limit}
-        return urlencode(self.filters | offset | {"after": _encode_after(last_pk)})
+        after = _encode_after(last_pk, total if self.filters else None)
+        return urlencode(self.filters | offset | {"after": after})
 
 
 def _date(query: Any, name: str) -> str:
@@ -164,17 +191,20 @@ def _number(query: Any, name: str, default: int) -> int:
     return int(value)
 
 
-def _encode_after(pk: int) -> str:
-    return base64.urlsafe_b64encode(b"k%d" % pk).decode().rstrip("=")
+def _encode_after(pk: int, total: int | None) -> str:
+    text = f"k{pk}" if total is None else f"k{pk}.{total}"
+    return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
 
-def _decode_after(value: str | None) -> int | None:
+def _decode_after(value: str | None) -> tuple[int | None, int | None]:
     if value is None:
-        return None
+        return None, None
     try:
-        text = base64.urlsafe_b64decode(value + "=" * (-len(value) % 4)).decode()
-        if _NUMBER.fullmatch(text[1:]) and _encode_after(int(text[1:])) == value:
-            return int(text[1:])
+        match = _AFTER.fullmatch(base64.urlsafe_b64decode(value + "=" * (-len(value) % 4)).decode())
+        if match:
+            pk, total = int(match[1]), int(match[2]) if match[2] else None
+            if _encode_after(pk, total) == value:
+                return pk, total
     except ValueError:
         pass
     raise errors.Refused("after: not a value of ours; start again without it")
@@ -183,23 +213,26 @@ def _decode_after(value: str | None) -> int | None:
 class ListView(SenderView):
     """A list of the party's objects that NDW may see, page by page."""
 
-    table = ""
+    kind = ""
     visible = ""  # the condition of a partial index on (tenant, id)
 
     def get(self, request: Request, **party: str) -> HttpResponse:
-        """Return one page."""
+        """Return one page, or 304 to who has it."""
         page = Page.asked_by(request.GET)
-        with self.tenant.transaction():
-            total = self._count(page)
-            rows = self._rows(page)
-        documents = rows.documents[: page.limit]
+        if "If-None-Match" in request.headers:
+            answer = self.known(request, self._rows(page, with_bodies=False).tag)
+            if answer:
+                return answer
+        rows = self._rows(page)
         next_url = None
-        if len(rows.documents) > page.limit:
-            next_url = f"{base_url(request)}{request.path}?{page.next_query(rows.keys[page.limit - 1])}"
+        if rows.has_more:
+            next_url = f"{base_url(request)}{request.path}?{page.next_query(rows.last_pk, rows.total)}"
         logger.info(
-            "pull %s %s: %s of %s from %s", self.tenant, self.table, len(documents), total, page.after or page.offset
-        )
-        return envelope.page(documents, total=total, limit=page.limit, next_url=next_url)
+            "pull %s %ss: %s of %s from %s",
+            self.tenant, self.kind, len(rows.documents), rows.total, page.after or page.offset,
+        )  # fmt: skip
+        answer = envelope.page(rows.documents, total=rows.total, limit=page.limit, next_url=next_url)
+        return self.tagged(answer, rows.tag)
 
     def _conditions(self, page: Page) -> tuple[str, dict[str, Any]]:
         conditions, parameters = [f"tenant_id = %(tenant)s AND {self.visible}"], {"tenant": self.tenant.pk}
@@ -210,49 +243,83 @@ class ListView(SenderView):
         utc = {name: value.removesuffix("Z") + "Z" for name, value in page.filters.items()}
         return " AND ".join(conditions), parameters | utc
 
-    def _count(self, page: Page) -> int:
-        where, parameters = self._conditions(page)
-        row = sql.run(f"SELECT count(*) FROM {self.table} WHERE {where}", parameters).fetchone()
-        return row[0] if row else 0
+    def _total(self, page: Page, where: str) -> str:
+        """Return the SQL of how many objects the whole list has."""
+        if not page.filters:
+            return counts.SHOWN
+        return (
+            "SELECT %(total)s::bigint"
+            if page.total is not None
+            else f"SELECT count(*) FROM {self._table} WHERE {where}"
+        )
 
-    def _rows(self, page: Page) -> "_Rows":
-        """Return one row more than the page holds, if there is one: then another page follows."""
+    @property
+    def _table(self) -> str:
+        return f"ocpi_{self.kind}"
+
+    def _rows(self, page: Page, *, with_bodies: bool = True) -> "_Rows":
+        """Read a page in one statement; of one row more, if there is one: then another page follows."""
         where, parameters = self._conditions(page)
+        total = self._total(page, where)
+        parameters |= {"kind": self.kind, "total": page.total, "limit": page.limit + 1}
         if page.after is not None:
             where += " AND id > %(after)s"
-            offset = ""
+            offset, parameters["after"] = "", page.after
         else:
-            offset = "OFFSET %(offset)s"
-        # The key list comes from the partial index alone; only the rows of the page are looked up.
+            offset, parameters["offset"] = "OFFSET %(offset)s", page.offset
+        # The key list comes from the partial index alone; only the rows of the page are looked up. The total is worked out once.
         query = (
-            f"SELECT id, body FROM {self.table} JOIN (SELECT id FROM {self.table} WHERE {where}"
-            f" ORDER BY id {offset} LIMIT %(limit)s) AS page USING (id) ORDER BY id"
+            f"SELECT int8send(id) || timestamptz_send(received_at), {'body' if with_bodies else 'NULL::bytea'}, ({total})"
+            f" FROM {self._table} JOIN (SELECT id FROM {self._table} WHERE {where} ORDER BY id {offset} LIMIT %(limit)s) AS page"
+            " USING (id) ORDER BY id"
         )
-        return _fetch(query, parameters | {"after": page.after, "offset": page.offset, "limit": page.limit + 1})
+        with self.tenant.transaction():
+            rows = _fetch(query, parameters, page.limit)
+            if not rows.versions:
+                found = sql.run(f"SELECT ({total})", parameters).fetchone()
+                rows.total = found[0] if found else 0
+        return rows
 
 
 @dataclass
 class _Rows:
-    keys: list[int]
+    """The rows of a page: id and moment of the last write (8 bytes each), and the document."""
+
+    versions: list[bytes]
     documents: list[bytes]
+    has_more: bool
+    total: int
+
+    @property
+    def last_pk(self) -> int:
+        return int.from_bytes(self.versions[-1][:8])
+
+    @property
+    def tag(self) -> str:
+        """Return a tag that is another one as soon as anything in the answer is."""
+        return _tag(b"".join([*self.versions, b"%d %d" % (self.has_more, self.total)]))
 
 
-def _fetch(query: str, parameters: dict[str, Any]) -> _Rows:
-    """Run a query for (id, body) and take the bytes as the driver got them."""
+def _fetch(query: str, parameters: dict[str, Any], limit: int) -> _Rows:
+    """Run the query of a page and take the bytes as the driver got them."""
     result = sql.run(query, parameters).pgresult
     assert result is not None  # noqa: S101 - a SELECT has one
-    rows = range(result.ntuples)
-    keys = [int.from_bytes(result.get_value(row, 0) or b"") for row in rows]
-    return _Rows(keys, [result.get_value(row, 1) or b"" for row in rows])
+    rows = range(min(result.ntuples, limit))
+    return _Rows(
+        versions=[result.get_value(row, 0) or b"" for row in rows],
+        documents=[result.get_value(row, 1) or b"" for row in rows],
+        has_more=result.ntuples > limit,
+        total=int.from_bytes(result.get_value(0, 2) or b"") if rows else 0,
+    )
 
 
 class LocationListView(ListView):
     """`…/locations`: Locations without gaps that are published."""
 
-    table, visible = "ocpi_location", "is_shown"
+    kind, visible = "location", "is_shown"
 
 
 class TariffListView(ListView):
     """`…/tariffs`: Tariffs that are not deleted. There is no GET of a single Tariff in OCPI 2.2.1."""
 
-    table, visible = "ocpi_tariff", "deleted_at IS NULL"
+    kind, visible = "tariff", "deleted_at IS NULL"

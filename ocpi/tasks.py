@@ -7,7 +7,7 @@ it has not acknowledged in the middle (and, while Redis is away, itself: kombu 5
 from celery import shared_task
 from django.db.models import F, Q
 
-from ocpi import alarms, backlog, clock, push, recheck, reconcile
+from ocpi import alarms, backlog, clock, counts, push, recheck, reconcile
 from tenants.models import Connection
 
 
@@ -29,6 +29,12 @@ def spread() -> int:
 def prune_attempts() -> int:
     """Delete attempts that are no longer needed as proof."""
     return backlog.prune_attempts()
+
+
+@shared_task(acks_late=False)
+def fold_counts() -> int:
+    """Keep the counts of what NDW sees short."""
+    return counts.fold()
 
 
 @shared_task(acks_late=False)

@@ -346,3 +346,71 @@ def test_bare_offset_still_works_for_who_does_not_follow_link(pull, tariffs):
     assert [ids(pull.get(f"/tariffs?offset={offset}&limit=4")) for offset in (0, 4, 8, 12)] == [
         tariffs[:4], tariffs[4:8], tariffs[8:], []
     ]  # fmt: skip
+
+
+# --- Asked again -------------------------------------------------------------------------------------------------------
+
+
+def again(pull: Caller, path: str, tag: str) -> int:
+    """Return the HTTP status for who holds the answer with this tag."""
+    return pull.get(path, If_None_Match=tag).status_code
+
+
+@pytest.mark.parametrize(
+    "path", ["/locations", "/locations?limit=1", "/locations/LOC-0001", "/locations/LOC-0001/EVSE-1/1"]
+)
+def test_known_answer_is_304_until_something_in_it_changes(cpo, pull, upload, path):
+    factories.put_location(cpo)
+    factories.put_location(cpo, id="LOC-0002")
+    first = pull.get(path)
+    known = pull.get(path, If_None_Match=first["ETag"])
+    assert (known.status_code, known.content, known["ETag"], known["Vary"]) == (
+        304,
+        b"",
+        first["ETag"],
+        "Accept-Encoding",
+    )
+
+    upload.patch("/locations/NL/EXA/LOC-0001/EVSE-1", {"status": "CHARGING", "last_updated": "2026-03-05T00:00:00Z"})
+
+    fresh = pull.get(path, If_None_Match=first["ETag"])
+    assert (fresh.status_code, fresh["ETag"] != first["ETag"]) == (200, True)
+    assert first["Cache-Control"] == fresh["Cache-Control"] == "private, no-cache"
+
+
+def test_tag_of_a_page_tells_of_what_comes_and_goes_elsewhere(cpo, pull, upload, tariffs):
+    last, middle = pull.get("/tariffs?offset=8&limit=2"), pull.get("/tariffs?offset=2&limit=2")
+
+    upload.delete("/tariffs/NL/EXA/T9")
+    factories.put_tariff(cpo, id="NEW")
+
+    assert again(pull, "/tariffs?offset=8&limit=2", last["ETag"]) == 200
+    assert again(pull, "/tariffs?offset=2&limit=2", middle["ETag"]) == 304
+    factories.put_tariff(cpo, id="NEWER")
+    assert again(pull, "/tariffs?offset=2&limit=2", middle["ETag"]) == 200  # its X-Total-Count is another
+
+
+@pytest.mark.parametrize(
+    ("tag", "status"), [("*", 304), ('"x", {}', 304), ("{}", 304), ('"x"', 200), ("junk", 200), ("", 200)]
+)
+def test_if_none_match_is_read_as_http_has_it(pull, tariffs, tag, status):
+    held = pull.get("/tariffs")["ETag"]
+
+    assert again(pull, "/tariffs", tag.format(held)) == status
+
+
+def test_tag_is_for_nobody_else(cpo, rival, pull):
+    factories.put_location(cpo)
+    factories.put_location(rival)
+    tag = pull.get("/locations")["ETag"]
+
+    assert pull.get("/locations", If_None_Match=tag, Authorization="Token nonsense").status_code == 401
+
+
+def test_filtered_crawl_takes_its_total_along(cpo, pull, tariffs):
+    path = "/tariffs?limit=3&date_from=2026-03-03T00:00:00Z"
+
+    pages = crawl(pull, path)
+
+    assert [len(page.envelope["data"]) for page in pages] == [3, 3, 2]
+    assert {page["X-Total-Count"] for page in pages} == {"8"}
