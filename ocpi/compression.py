@@ -30,7 +30,7 @@ def compress(request: HttpRequest, response: HttpResponse) -> None:
     name = chosen(request.META.get("HTTP_ACCEPT_ENCODING", ""))
     if name:
         response.content = _ENCODERS[name](response.content)
-        response["Content-Encoding"] = name
+        response["Content-Encoding"], response["Content-Length"] = name, str(len(response.content))
 
 
 def chosen(accepted: str) -> str | None:

@@ -107,6 +107,7 @@ def _smallest(stage: Stage) -> dict[str, Callable[[], Promise]]:
         "P2 late": lambda: NoReordering(stage, zombies=20, ending="late"),
         "P2 kill": lambda: NoReordering(stage, zombies=20, ending="kill"),
         "P3": lambda: AmbiguityHeals(stage, each=60),
+        "P3 lies": lambda: AmbiguityHeals(stage, each=60, actions=("html", "empty")),
         "P6": lambda: RedisIsDisposable(stage, times=2, seconds=12),
         "P7": lambda: HonestRefusal(stage, kills=3),
     } | drills.smallest(stage)

@@ -128,7 +128,7 @@ MUTANTS = {
         "ocpi.rows", swap_made("_push_rows", "version = push.version + 1", "version = push.version"), "P1",
         "a change during a request does not count",
     ),
-    "every-200-is-yes": Mutant("ocpi.rulings", replace("_judge_envelope", _believes_all), "P1", "HTTP 200 is success"),
+    "every-200-is-yes": Mutant("ocpi.rulings", replace("_judge_envelope", _believes_all), "P3 lies", "HTTP 200 is success"),
     "no-401-refresh": Mutant("ocpi.rulings", _keeps_token, "P12", "a revoked token is used to its end"),
     "backoff-for-ever": Mutant(
         "ocpi.queue", replace("_wait_s", lambda module, original: lambda claimed, ruling: 3600.0), "P3", "an hour of backoff"
@@ -136,9 +136,6 @@ MUTANTS = {
     "no-lease": Mutant("ocpi.queue", swap("_DUE _CLAIM _CLAIM_PROBE", _LEASE, ""), "P3", "claims ignore leases"),
     "lease-of-nothing": Mutant(
         "ocpi.queue", swap("_CLAIM _CLAIM_PROBE", "%(lease_s)s *", "0 * %(lease_s)s *"), "P3", "SKIP LOCKED without a lease"
-    ),
-    "no-lease-token": Mutant(
-        "ocpi.queue", swap("_ACCEPTED _REFUSED _AGAIN", "AND lease_token = %(token)s", ""), "P2", "zombies complete"
     ),
     "no-heal": Mutant(
         "ocpi.queue", swap("_HEAL", "WHERE id = %s", "WHERE id = -%s"), "P2 late", "late answers heal nothing"

@@ -201,20 +201,21 @@ class NothingLost(Promise):
 
 
 class AmbiguityHeals(Promise):
-    """P3: NDW applied it and the answer was lost, or it did not."""
+    """P3: NDW applied it and the answer was lost, or it did not (or `actions`: answers that are none)."""
 
     name, words = "P3", "ambiguous outcomes heal"
     parties = 4
 
-    def __init__(self, stage: Stage, seed: int = 0, *, each: int = 200) -> None:
+    def __init__(
+        self, stage: Stage, seed: int = 0, *, each: int = 200, actions: tuple[str, ...] = ("apply_then_drop", "drop")
+    ) -> None:
         super().__init__(stage, seed)
-        self.each = each
+        self.each, self.actions = each, actions
 
     @property
     def faults(self) -> list[dict[str, Any]]:  # type: ignore[override]
         """Half of the requests, until each kind has happened often enough."""
-        kinds = ("apply_then_drop", "drop")
-        return [{"action": kind, "times": self.each, "probability": 0.25} for kind in kinds]
+        return [{"action": action, "times": self.each, "probability": 0.25} for action in self.actions]
 
     def seed(self) -> None:
         """Locations to change."""
