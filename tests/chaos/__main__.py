@@ -91,7 +91,7 @@ def _survived(stage: Stage, promise: Promise, patience_s: float) -> list[Verdict
     """Play one promise; what cannot even be played to its end is broken."""
     try:
         return rounds.timed(stage, [promise], patience_s)
-    except (TimeoutError, OSError, RuntimeError) as error:
+    except Exception as error:
         return [Verdict(promise.name, promise.words, "not played to its end", [repr(error)])]
 
 

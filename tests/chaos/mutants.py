@@ -141,7 +141,7 @@ MUTANTS = {
         "ocpi.queue", swap("_HEAL", "WHERE id = %s", "WHERE id = -%s"), "P2 late", "late answers heal nothing"
     ),
     "no-doubt": Mutant(
-        "ocpi.queue", swap("_ACCEPTED", "doubt_until <= %(started_at)s", "doubt_until IS NOT NULL"), "P2 kill",
+        "ocpi.queue", swap("_ACCEPTED", "coalesce(doubt_until <= %(started_at)s, true)", "true"), "P2 kill",
         "a request of a worker that is gone is forgotten",
     ),
     "retry-in-part": Mutant("ocpi.queue", replace("_completion", _retries_in_part), "P3", "a retry repeats the PATCH"),
