@@ -40,8 +40,8 @@ format: $(STAMP) ## let ruff lay out and sort
 	@$(BIN)/ruff check --fix-only .
 	@$(BIN)/ruff format .
 
-bench: $(STAMP) ## every benchmark, one table
-	@$(BIN)/python -m tests.benchmarks
+bench: $(STAMP) ## every benchmark, one table; FEED=folder pulls its locations.ndjson; ARGS=pull for one
+	@$(BIN)/python -m tests.benchmarks $(ARGS)
 
 chaos: $(STAMP) ## kill and freeze everything under load, table of promises; ARGS="--scale 0.1", ARGS=--mutants
 	@$(BIN)/python -m tests.chaos $(ARGS)

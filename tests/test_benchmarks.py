@@ -8,7 +8,11 @@ from tests.benchmarks import bench_pull, bench_push, bench_upload, bench_verdict
 @pytest.mark.parametrize(
     ("run", "sizes", "rows"),
     [
-        (bench_pull.run, {"locations": 20, "rounds": 1}, 3),
+        (
+            bench_pull.run,
+            {"locations": 20, "rounds": 1, "seconds": 0.05, "clients": (1,)},
+            10 if bench_pull.NGINX else 8,
+        ),
         (bench_upload.run, {"locations": 2, "count": 4, "clients": 2, "rounds": 1}, 2),
         (bench_push.run, {"count": 3, "latency_ms": 0, "rounds": 1}, 2),
         (bench_verdict.run, {"count": 1, "rounds": 1}, 6),

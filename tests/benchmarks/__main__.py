@@ -1,9 +1,13 @@
-"""`make bench`: run every benchmark on servers and a database of its own and print one table."""
+"""`make bench`: run every benchmark on servers and a database of its own and print one table.
+
+FEED=folder: the Locations of its `locations.ndjson`, of whatever parties, are what is pulled.
+"""
 
 import os
 import platform
 import sys
 from collections.abc import Callable
+from functools import partial
 from tempfile import TemporaryDirectory
 
 os.environ["DJANGO_SETTINGS_MODULE"] = "tests.settings"
@@ -24,8 +28,9 @@ def main() -> None:
         from tests import settings
         from tests.benchmarks import bench_pull, bench_push, bench_upload, bench_verdict, stage
 
+        feed = os.environ.get("FEED")
         benches: dict[str, Callable[[], list[stage.Row]]] = {
-            "pull": bench_pull.run,
+            "pull": partial(bench_pull.run, feed=f"{feed}/locations.ndjson" if feed else None),
             "upload": bench_upload.run,
             "push": bench_push.run,
             "verdict": bench_verdict.run,

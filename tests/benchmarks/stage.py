@@ -1,6 +1,5 @@
 """What benchmarks share: seeded data, a running web server, clients in threads, medians."""
 
-import datetime as dt
 import json
 import os
 import socket
@@ -49,20 +48,20 @@ def seed_locations(tenant: Tenant, count: int) -> list[dict]:
     made_up = feed.made_up(f"{tenant.country_code}-{tenant.party_id}", count)
     for tariff in made_up.tariffs:
         store.put_tariff(tenant, tariff)
-    made = made_up.locations
-    now = dt.datetime.now(dt.UTC)
-    rows = []
-    for document in made:
-        verdict = rules.check("location", document)
-        where = {name: float(value) for name, value in document["coordinates"].items()}
-        rows.append(
-            Location(
-                tenant=tenant, ocpi_id=document["id"], body=verdict.body, last_updated=now, publish=True, is_shown=True,
-                evse_count=len(document["evses"]), connector_count=len(document["evses"]), **where,
-            )
-        )  # fmt: skip
+    rows = [location_row(tenant, document) for document in made_up.locations]
     Location.objects.bulk_create(rows, batch_size=1000)
     return [orjson.loads(row.body) for row in rows]
+
+
+def location_row(tenant: Tenant, document: dict) -> Location:
+    """Return the row of a Location that DOT-NL takes as it is."""
+    verdict = rules.check("location", document)
+    where = {name: float(value) for name, value in document["coordinates"].items()}
+    evses = document.get("evses") or []
+    return Location(
+        tenant=tenant, ocpi_id=document["id"], body=verdict.body, last_updated=verdict.document["last_updated"],
+        publish=True, is_shown=True, evse_count=len(evses), connector_count=len(evses), **where,
+    )  # fmt: skip
 
 
 def free_port() -> int:
@@ -75,13 +74,47 @@ def free_port() -> int:
 @contextmanager
 def web() -> Iterator[str]:
     """Run the production web server on the current database; yield its address."""
+    with served() as server:
+        yield f"http://127.0.0.1:{server.port}"
+
+
+@dataclass
+class Server:
+    """A web server with its processes."""
+
+    port: int
+    child: Child
+
+    def pids(self) -> list[int]:
+        """Return its process and all below it."""
+        found = [self.child.process.pid] if self.child.process else []
+        for pid in found:  # grows as it goes
+            found += [int(one) for one in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+        return found
+
+    def cpu_s(self) -> float:
+        """Return the CPU time used so far."""
+        stats = [Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split() for pid in self.pids()]
+        return sum(int(stat[11]) + int(stat[12]) for stat in stats) / os.sysconf("SC_CLK_TCK")
+
+    def memory_mb(self) -> float:
+        """Return the memory of the largest of its processes."""
+        pages = [int(Path(f"/proc/{pid}/statm").read_text().split()[1]) for pid in self.pids()]
+        return max(pages) * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+
+@contextmanager
+def served(settings_module: str = "tests.settings", application: str = "") -> Iterator[Server]:
+    """Run the production web server, with another application where one is named."""
     port = free_port()
     with TemporaryDirectory() as logs:
-        children = processes(port, Path(logs), database_environment())
-        child = next(child for child in children if child.name == "web")
+        environment = database_environment() | {"DJANGO_SETTINGS_MODULE": settings_module}
+        child = next(one for one in processes(port, Path(logs), environment) if one.name == "web")
+        if application:
+            child.command[-1] = application
         with Supervisor([child], say=lambda line: print(line, file=sys.stderr)):
             wait_for(lambda: is_ready(port))
-            yield f"http://127.0.0.1:{port}"
+            yield Server(port, child)
 
 
 @contextmanager

@@ -18,6 +18,7 @@ from tests.chaos.minute import MinuteHolds
 from tests.chaos.mutants import MUTANTS
 from tests.chaos.outages import HonestRefusal, RedisIsDisposable
 from tests.chaos.promises import AmbiguityHeals, NothingLost, Promise, Verdict
+from tests.chaos.pulls import CrawlIsComplete
 from tests.chaos.stage import Stage
 from tests.chaos.zombies import NoReordering
 
@@ -70,6 +71,7 @@ def _programme(stage: Stage, asked: argparse.Namespace) -> list[Promise]:
         RedisIsDisposable(stage, seed, times=size(20, 3), seconds=asked.seconds),
         RedisIsDisposable(stage, seed, times=1, seconds=size(600, 30)),
         HonestRefusal(stage, seed, kills=size(50, 4)),
+        CrawlIsComplete(stage, seed, seconds=size(60, 15)),
     ]
     return programme + drills.programme(stage, seed, size)
 

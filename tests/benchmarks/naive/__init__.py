@@ -1,0 +1,1 @@
+"""The yardstick most would write first: Locations in three tables, nested ModelSerializers, LimitOffsetPagination."""
