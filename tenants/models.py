@@ -231,6 +231,11 @@ class OAuthClient(Credential):
     def __str__(self) -> str:
         return f"{self.client_id} ({self.tenant or 'all tenants'})"
 
+    def end_access_tokens(self) -> None:
+        """Refuse every access token it has; it may fetch another. (Theirs count in whole seconds.)"""
+        self.not_before = timezone.now().replace(microsecond=0) + dt.timedelta(seconds=1)
+        self.save(update_fields=["not_before"])
+
     def _named(self, prefix: str) -> None:
         self.client_id = prefix
 

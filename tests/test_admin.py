@@ -354,6 +354,18 @@ def test_credential_is_shown_once_and_kept_as_a_digest(boss, cpo, model):
     assert value not in str(dict(boss.session))
 
 
+def test_access_tokens_of_a_client_are_ended_in_the_admin(boss, cpo):
+    OAuthClient(tenant=cpo).issue()
+    client = OAuthClient.objects.get()
+
+    page = boss.post(url(OAuthClient, "end_access_tokens", client.pk), {"_form_submitted": "True"}, follow=True)
+
+    assert said(page) == ["Its access tokens are refused from now on."]
+    assert OAuthClient.objects.get().not_before > client.not_before
+    assert OAuthClient.objects.get().is_live
+    assert LogEntry.objects.get().get_change_message() == "Ended its access tokens."
+
+
 def test_token_of_the_form_opens_its_door(boss, cpo):
     response = boss.post(url(Token, "add"), {"tenant": cpo.pk, "purpose": "upload"})
 

@@ -1,7 +1,6 @@
 """OAuth2: the token endpoint, pulling with an access token, and forged ones."""
 
 import base64
-import datetime as dt
 import hmac
 import json
 import time
@@ -14,7 +13,6 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from django.conf import settings as django_settings
 from django.http import HttpResponse
 from django.test import Client
-from django.utils import timezone
 from joserfc import jwt
 from joserfc.jwk import ECKey
 from joserfc.jws import JWSRegistry
@@ -277,7 +275,7 @@ def test_pull_ends_with_the_tenant(cpo, client_of):
 def test_pull_tokens_from_before_not_before_are_refused(cpo, client_of):
     token = bearer(client_of(cpo))
 
-    OAuthClient.objects.update(not_before=timezone.now() + dt.timedelta(seconds=1))
+    OAuthClient.objects.get().end_access_tokens()
 
     assert pull(token).status_code == 401
 

@@ -176,3 +176,32 @@ class OAuthClientAdmin(CredentialAdmin):
     list_display = ["client_id", "covers", "state", "last_used", "created", "expires", "note"]
     search_fields = ["client_id", *CredentialAdmin.search_fields]
     asked = ["tenant", "expires_at", "note"]
+    actions_detail = [*CredentialAdmin.actions_detail, "end_access_tokens"]
+    since = html.moment("not_before", "access tokens from")
+
+    def get_fields(self, request: HttpRequest, obj: Credential | None = None) -> list[str]:
+        """Show since when its access tokens count, too."""
+        return [*super().get_fields(request, obj), *(["since"] if obj else [])]
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Credential | None = None) -> list[str]:
+        """Name the computed ones."""
+        return [*super().get_readonly_fields(request, obj), "since"]
+
+    @action(
+        description="End its access tokens",
+        icon="lock_reset",
+        permissions=["revoke"],
+        dialog={
+            "title": "End the access tokens of this client?",
+            "description": "Each is refused with 401 from now on. The client keeps its secret and fetches another.",
+            "form_class": None,
+            "form_submit_text": "End them",
+        },
+    )
+    def end_access_tokens(self, request: HttpRequest, form: forms.Form, object_id: str) -> HttpResponse:
+        """Refuse what was issued so far."""
+        client = OAuthClient.objects.get(pk=object_id)
+        client.end_access_tokens()
+        self.log_change(request, client, "Ended its access tokens.")
+        self.message_user(request, "Its access tokens are refused from now on.", messages.SUCCESS)
+        return html.after_dialog(request, html.url("tenants_oauthclient_change", object_id))
