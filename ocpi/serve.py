@@ -260,19 +260,19 @@ class ListView(SenderView):
     def _rows(self, page: Page, *, with_bodies: bool = True) -> "_Rows":
         """Read a page in one statement; of one row more, if there is one: then another page follows."""
         where, parameters = self._conditions(page)
-        total = self._total(page, where)
+        total = self._total(page, where)  # worked out once, not for each row
         parameters |= {"kind": self.kind, "total": page.total, "limit": page.limit + 1}
         if page.after is not None:
-            where += " AND id > %(after)s"
-            offset, parameters["after"] = "", page.after
+            where, parameters["after"] = f"{where} AND id > %(after)s", page.after
+        if page.after is None and page.offset:
+            # What is skipped is skipped in the partial index; only the rows of the page are looked up.
+            parameters["offset"] = page.offset
+            keys = f"SELECT id FROM {self._table} WHERE {where} ORDER BY id OFFSET %(offset)s LIMIT %(limit)s"
+            rows_of_page = f"{self._table} JOIN ({keys}) AS page USING (id) ORDER BY id"
         else:
-            offset, parameters["offset"] = "OFFSET %(offset)s", page.offset
-        # The key list comes from the partial index alone; only the rows of the page are looked up. The total is worked out once.
-        query = (
-            f"SELECT int8send(id) || timestamptz_send(received_at), {'body' if with_bodies else 'NULL::bytea'}, ({total})"
-            f" FROM {self._table} JOIN (SELECT id FROM {self._table} WHERE {where} ORDER BY id {offset} LIMIT %(limit)s) AS page"
-            " USING (id) ORDER BY id"
-        )
+            rows_of_page = f"{self._table} WHERE {where} ORDER BY id LIMIT %(limit)s"
+        body = "body" if with_bodies else "NULL::bytea"
+        query = f"SELECT int8send(id) || timestamptz_send(received_at), {body}, ({total}) FROM {rows_of_page}"
         with self.tenant.transaction():
             rows = _fetch(query, parameters, page.limit)
             if not rows.versions:
