@@ -87,11 +87,14 @@ DATABASES["default"] |= {
     "CONN_HEALTH_CHECKS": True,
     "OPTIONS": {
         "connect_timeout": 3,
-        "prepare_threshold": 5,  # for tenants.sql; PgBouncer needs max_prepared_statements
+        # For tenants.sql. PgBouncer needs max_prepared_statements, and options among its ignore_startup_parameters.
+        "prepare_threshold": 5,
         "application_name": "gateway",
         "keepalives_idle": 15,
         "keepalives_interval": 5,
         "keepalives_count": 3,
+        # A process that is frozen, or whose host is gone, in the middle of a transaction holds its locks no longer.
+        "options": "-c idle_in_transaction_session_timeout=10s",
         **DATABASES["default"].get("OPTIONS", {}),
     },
 }

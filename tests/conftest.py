@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from django.conf import settings
+from django.db import connections
 from django.test import Client
 
 from gateway import embedded
@@ -29,7 +30,8 @@ def servers() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def django_db_modify_db_settings(servers: None, django_db_modify_db_settings_parallel_suffix: None) -> None:
-    """Have the servers up before the test database is made."""
+    """Have the servers up before the test database is made; a test is one long transaction, which may well be idle."""
+    del connections["default"].settings_dict["OPTIONS"]["options"]
 
 
 @dataclass

@@ -3,7 +3,10 @@
 import datetime as dt
 import http.client
 import json
+import os
 import socket
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -13,11 +16,12 @@ from typing import Any
 import pytest
 import redis
 from django.conf import settings
+from django.db import transaction
 from django.db.models.functions import Now
 
-from gateway import supervisor
+from gateway import embedded, supervisor
 from ocpi.models import Push
-from tenants.models import Tenant, Token
+from tenants.models import Connection, Tenant, Token
 from tests import factories
 from tests.benchmarks import stage
 from tests.documents import Body, location_body, tariff_body
@@ -58,6 +62,28 @@ def gateway(transactional_db: None, tmp_path: Path) -> Iterator[Gateway]:
         yield running
     finally:
         running.stop()
+
+
+def test_process_that_is_frozen_in_a_transaction_loses_its_locks(gateway, cpo, ndw):
+    """Frozen with its Connection locked, a relay would keep everybody else from sending over it."""
+    freezing = "import os, signal; os.kill(os.getpid(), signal.SIGSTOP)"
+    code = (
+        "import django; django.setup()\nfrom django.db import transaction\nfrom tenants.models import Connection\n"
+        f"with transaction.atomic():\n    list(Connection.objects.select_for_update())\n    {freezing}"
+    )
+    factories.make_connection(cpo, ndw)
+    frozen = subprocess.Popen([sys.executable, "-c", code], cwd=embedded.ROOT, env=stage.database_environment())
+    try:
+        os.waitpid(frozen.pid, os.WUNTRACED)
+        began = time.monotonic()
+        with transaction.atomic():
+            Connection.objects.select_for_update().get()
+        waited_s = time.monotonic() - began
+    finally:
+        frozen.kill()
+        frozen.wait()
+
+    assert 5 < waited_s < 20
 
 
 class Cpo:

@@ -85,7 +85,8 @@ def _promises(stage: Stage, asked: argparse.Namespace) -> bool:
             stage.retire_all()
             stage.restart()
         verdicts += _survived(stage, promise, rounds.PATIENCE_S)
-    print(rounds.table(verdicts))
+        print(rounds.table(verdicts[-1:]), flush=True)
+    print(f"\n{rounds.table(verdicts)}")
     return not any(verdict.wrong for verdict in verdicts)
 
 
