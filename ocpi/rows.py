@@ -1,9 +1,11 @@
-"""The SQL under `store`: lock one object's row, write it and mark its Push rows in one statement.
+"""The SQL under `store`: lock objects' rows, write each and mark its Push rows in one statement.
 
-Only `ocpi.store` calls this.  Source: design §3, §4; performance, points 1 and 7.
+Only `ocpi.store` calls this.  Source: design §3, §4; performance, points 1, 7 and 9.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any, NamedTuple
 
 from django.db import transaction
@@ -48,15 +50,18 @@ class Change:
             self.priority = Push.Priority.STATUS
 
 
+_ROW = {
+    "location": "id, body, cpo_times, unknown, is_shown, gaps, false",
+    "tariff": "id, body, cpo_times, unknown, deleted_at IS NULL, NULL, deleted_at IS NOT NULL",
+}
 _LOCK = {
-    "location": (
-        "SELECT id, body, cpo_times, unknown, is_shown, gaps, false FROM ocpi_location"
-        " WHERE tenant_id = %s AND lower(ocpi_id) = lower(%s) FOR NO KEY UPDATE"
-    ),
-    "tariff": (
-        "SELECT id, body, cpo_times, unknown, deleted_at IS NULL, NULL, deleted_at IS NOT NULL FROM ocpi_tariff"
-        " WHERE tenant_id = %s AND lower(ocpi_id) = lower(%s) FOR NO KEY UPDATE"
-    ),
+    kind: f"SELECT {row} FROM ocpi_{kind} WHERE tenant_id = %s AND lower(ocpi_id) = lower(%s) FOR NO KEY UPDATE"
+    for kind, row in _ROW.items()
+}
+_LOCK_MANY = {
+    kind: f"SELECT lower(ocpi_id), {row} FROM ocpi_{kind} WHERE tenant_id = %s AND lower(ocpi_id) = ANY (%s)"
+    " ORDER BY id FOR NO KEY UPDATE"
+    for kind, row in _ROW.items()
 }
 
 
@@ -64,6 +69,12 @@ def lock(kind: str, tenant: Tenant, ocpi_id: str) -> Row | None:
     """Lock the row of a tenant's object, whatever the case of its id, until the transaction ends; None if there is none."""
     found = sql.run(_LOCK[kind], [tenant.pk, ocpi_id]).fetchone()
     return Row(*found) if found else None
+
+
+def lock_many(kind: str, tenant: Tenant, ocpi_ids: Sequence[str]) -> dict[str, Row]:
+    """Lock the rows there are, by their ids in lower case, in the order in which they were made."""
+    found = sql.run(_LOCK_MANY[kind], [tenant.pk, [ocpi_id.lower() for ocpi_id in ocpi_ids]])
+    return {key: Row(*row) for key, *row in found}
 
 
 def _push_rows(kind: str) -> str:
@@ -109,29 +120,59 @@ _LOOK = """,
 """
 
 
-def write(
-    kind: str, tenant: Tenant, row_id: int | None, columns: dict[str, Any], change: Change | None, *, look: bool = False
-) -> Written | None:
-    """Insert or update one object and mark its Push rows; None when another upload inserted it first.
+@dataclass
+class Write:
+    """One object to insert (`row_id` None) or update, and what that means for NDW.
 
     `look` says whether the references of a Location are looked up on the way.
     """
-    parameters = columns | {"tenant_id": tenant.pk, "row_id": row_id, "created_at": columns.get("received_at")}
-    written = f"WITH written AS ({(_insert if row_id is None else _update)(kind, tuple(columns))})"
-    if change:
-        written += f", pushed AS ({_push_rows(kind)})"
-        parameters |= {
-            "evse_uid": change.evse_uid,
-            "priority": int(change.priority),
-            "correlation_id": correlation_id.get(),
-            "has_clock": change.has_clock,
-        }
-    found = sql.run(f"{written} SELECT id{_LOOK if look else ', NULL, NULL'} FROM written", parameters).fetchone()
-    if found is None:
-        return None
-    if change:
+
+    kind: str
+    tenant: Tenant
+    row_id: int | None
+    columns: dict[str, Any]
+    change: Change | None
+    look: bool = False
+
+    def statement(self) -> str:
+        """Return the SQL, the same for all writes alike."""
+        written = (_insert if self.row_id is None else _update)(self.kind, tuple(self.columns))
+        pushed = f", pushed AS ({_push_rows(self.kind)})" if self.change else ""
+        return f"WITH written AS ({written}){pushed} SELECT id{_LOOK if self.look else ', NULL, NULL'} FROM written"
+
+    def parameters(self) -> dict[str, Any]:
+        """Return the values of the SQL."""
+        own = {"tenant_id": self.tenant.pk, "row_id": self.row_id, "created_at": self.columns.get("received_at")}
+        if self.change:
+            own |= {
+                "evse_uid": self.change.evse_uid,
+                "priority": int(self.change.priority),
+                "correlation_id": correlation_id.get(),
+                "has_clock": self.change.has_clock,
+            }
+        return self.columns | own
+
+
+def write(one: Write) -> Written | None:
+    """Insert or update one object and mark its Push rows; None when another upload inserted it first."""
+    found = sql.run(one.statement(), one.parameters()).fetchone()
+    if found and one.change:
         transaction.on_commit(doorbell.ring)
-    return Written(found[0], found[1] or [], found[2] or [])
+    return _written(found)
+
+
+def write_many(writes: Sequence[Write]) -> list[Written | None]:
+    """Do the same for many, in this order, those alike in one pipeline: no round trip each."""
+    found: list[Written | None] = []
+    for statement, alike in groupby(writes, Write.statement):
+        found += map(_written, sql.run_many(statement, [one.parameters() for one in alike], returning=True))
+    if any(one.change for one in writes):
+        transaction.on_commit(doorbell.ring)
+    return found
+
+
+def _written(row: tuple | None) -> Written | None:
+    return Written(row[0], row[1] or [], row[2] or []) if row else None
 
 
 def _insert(kind: str, names: tuple[str, ...]) -> str:

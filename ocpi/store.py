@@ -6,6 +6,7 @@ Source: OCPI 2.2.1 mod_locations and mod_tariffs, Receiver interface; design §3
 """
 
 import datetime as dt
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,7 +18,7 @@ from ocpi import documents, problems, rows, rules
 from ocpi.envelope import timestamp
 from ocpi.errors import Refused, Stale, UnknownObject
 from ocpi.models import Push
-from ocpi.rows import Change, Row
+from ocpi.rows import Change, Row, Write
 from ocpi.rules import Finding, profiles, shape, uploads
 from ocpi.schemas import CHILDREN
 from tenants.models import Tenant
@@ -34,23 +35,54 @@ class Outcome:
     findings: list[Finding] = field(default_factory=list)
 
 
+@dataclass
+class _Plan:
+    """What an upload comes to, before it is written: nothing to write when `write` is None."""
+
+    write: Write | None
+    verdict: rules.Verdict
+    outcome: Outcome
+
+
+def _put(kind: rules.Kind, tenant: Tenant, document: object) -> Outcome:
+    """Create or replace a Location or Tariff. Raises Refused, Stale."""
+    verdict = rules.check(kind, document)
+    _refuse_errors(verdict)
+    while True:
+        with tenant.transaction():
+            plan = _PLANS[kind](tenant, rows.lock(kind, tenant, verdict.document["id"]), verdict)
+            if outcome := _carry_out(plan):
+                return outcome
+        # Another upload created it between the two statements: now there is a row to lock.
+
+
+def _carry_out(plan: _Plan) -> Outcome | None:
+    """Write; None when another upload inserted the object first."""
+    written = rows.write(plan.write) if plan.write else None
+    return _done(plan, written) if written or not plan.write else None
+
+
+def _done(plan: _Plan, written: rows.Written | None) -> Outcome:
+    """Add what is odd together with other objects, of which the write has told."""
+    if plan.write and plan.write.look:
+        plan.outcome.findings = plan.outcome.findings + _together(plan.write.tenant, written, plan.verdict)
+    return plan.outcome
+
+
 # --- Locations ---------------------------------------------------------------------------------------------------------
 
 
 def put_location(tenant: Tenant, document: object) -> Outcome:
     """Create or replace a Location. Raises Refused, Stale."""
-    verdict = rules.check("location", document)
-    _refuse_errors(verdict)
-    while True:
-        with tenant.transaction():
-            row = rows.lock("location", tenant, verdict.document["id"])
-            if row is not None:
-                return _replace_location(tenant, row, verdict, verdict.document["last_updated"])
-            change = Change() if _is_shown(verdict) else None
-            columns = _location_columns(tenant, None, verdict, None)
-            if written := rows.write("location", tenant, None, columns, change, look=True):
-                return Outcome(True, findings=verdict.findings + _together(tenant, written, verdict))
-        # Another upload created it between the two statements: now there is a row to lock.
+    return _put("location", tenant, document)
+
+
+def _plan_location(tenant: Tenant, row: Row | None, verdict: rules.Verdict) -> _Plan:
+    if row is not None:
+        return _replace_location(tenant, row, verdict, verdict.document["last_updated"])
+    change = Change() if _is_shown(verdict) else None
+    write = Write("location", tenant, None, _location_columns(tenant, None, verdict, None), change, look=True)
+    return _Plan(write, verdict, Outcome(True, findings=verdict.findings))
 
 
 def patch_location(tenant: Tenant, location_id: str, patch: object) -> Outcome:
@@ -58,7 +90,14 @@ def patch_location(tenant: Tenant, location_id: str, patch: object) -> Outcome:
     with tenant.transaction():
         row = rows.lock("location", tenant, location_id) or _unknown("Location")
         verdict, own = _patched("location", row, "", orjson.loads(row.body), patch)
-        return _replace_location(tenant, row, verdict, own)
+        return _of_known(_replace_location(tenant, row, verdict, own))
+
+
+def _of_known(plan: _Plan) -> Outcome:
+    """Carry out what concerns a locked row: nobody can have been first."""
+    outcome = _carry_out(plan)
+    assert outcome is not None  # noqa: S101
+    return outcome
 
 
 def put_evse(tenant: Tenant, location_id: str, document: object) -> Outcome:
@@ -121,15 +160,15 @@ def _gone(kind: rules.Kind, patch: Any, document: dict) -> tuple[str, ...]:
     return tuple(f"{place}/" for place in places)
 
 
-def _replace_location(tenant: Tenant, row: Row, verdict: rules.Verdict, own: str) -> Outcome:
+def _replace_location(tenant: Tenant, row: Row, verdict: rules.Verdict, own: str) -> _Plan:
     old, document = orjson.loads(row.body), verdict.document
     merge = _merge(row)
     _refuse_stale("Location", own, merge.sent_before("", old))
     new = merge.location(old, document, own)
     checked = verdict if new == document else rules.check("location", new)
-    outcome = _store_location(tenant, row, old, checked, merge, verdict.unknown)
-    outcome.findings = checked.gaps + verdict.warnings + merge.notes + outcome.findings
-    return outcome
+    plan = _plan_write(tenant, row, old, checked, merge, verdict.unknown)
+    plan.outcome.findings = checked.gaps + verdict.warnings + merge.notes + plan.outcome.findings
+    return plan
 
 
 def _put_child(tenant: Tenant, row: Row, location: dict, verdict: rules.Verdict, own: str) -> Outcome:
@@ -142,7 +181,7 @@ def _put_child(tenant: Tenant, row: Row, location: dict, verdict: rules.Verdict,
     checked = rules.check("location", new)
     at = f"/evses/{index}"
     unknown = _unknown_properties(row, at, verdict)
-    outcome = _store_location(tenant, row, location, checked, merge, unknown)
+    outcome = _of_known(_plan_write(tenant, row, location, checked, merge, unknown))
     outcome.created, outcome.findings = old is None, _told(row, at, verdict, checked, merge, outcome.findings)
     return outcome
 
@@ -162,7 +201,7 @@ def _put_grandchild(tenant: Tenant, row: Row, evse_uid: str, verdict: rules.Verd
     checked = rules.check("location", new)
     at = f"/evses/{evse_index}/connectors/{index}"
     unknown = _unknown_properties(row, at, verdict)
-    outcome = _store_location(tenant, row, location, checked, merge, unknown)
+    outcome = _of_known(_plan_write(tenant, row, location, checked, merge, unknown))
     outcome.created, outcome.findings = old is None, _told(row, at, verdict, checked, merge, outcome.findings)
     return outcome
 
@@ -186,10 +225,10 @@ def _told(
     return own + verdict.warnings + merge.notes + own_together
 
 
-def _store_location(
+def _plan_write(
     tenant: Tenant, row: Row, old: dict, verdict: rules.Verdict, merge: documents.Merge, unknown: dict | None
-) -> Outcome:
-    """Write what a merge came to, unless nothing changed. Raises Refused when it would unpublish a shown Location."""
+) -> _Plan:
+    """Plan to write what a merge came to, unless nothing changed. Raises Refused when it would unpublish a shown Location."""
     _refuse_errors(verdict)
     if len(verdict.body) > LARGEST_LOCATION:
         raise Refused.because([uploads.TOO_LARGE.at("", bytes=LARGEST_LOCATION)])
@@ -200,7 +239,7 @@ def _store_location(
     shows_or_hides = _is_shown(verdict, row.is_shown) != row.is_shown
     is_kept = (merge.sent or None) == row.cpo_times and (unknown or None) == row.unknown
     if row.body == verdict.body and is_kept and not shows_or_hides:
-        return Outcome(changed=False, findings=problems.look(tenant, row.id, verdict.document))
+        return _Plan(None, verdict, Outcome(changed=False, findings=problems.look(tenant, row.id, verdict.document)))
     changed = documents.content(row.body) != documents.content(verdict.body)
     status_of = documents.status_only(old, verdict.document)
     change = None
@@ -211,8 +250,7 @@ def _store_location(
     columns = _location_columns(tenant, row, verdict, merge.sent or None, unknown)
     # A status of an EVSE in service brings no other tariff and no other EVSE along: by far the most uploads are that.
     look = status_of is None or documents.evse_at(old, status_of)[1]["status"] == documents.REMOVED  # type: ignore[index]
-    written = rows.write("location", tenant, row.id, columns, change, look=look)
-    return Outcome(changed=changed, findings=_together(tenant, written, verdict) if look else [])
+    return _Plan(Write("location", tenant, row.id, columns, change, look), verdict, Outcome(changed=changed))
 
 
 def _new_gaps(row: Row, old: dict, verdict: rules.Verdict) -> list[Finding]:
@@ -276,19 +314,18 @@ def _evse_of(location: dict, evse_uid: str) -> tuple[int, dict]:
 
 def put_tariff(tenant: Tenant, document: object) -> Outcome:
     """Create or replace a Tariff. Raises Refused, Stale (also when not newer than its tombstone)."""
-    verdict = rules.check("tariff", document)
-    _refuse_errors(verdict)
-    while True:
-        with tenant.transaction():
-            row = rows.lock("tariff", tenant, verdict.document["id"])
-            if row is not None:
-                return _replace_tariff(tenant, row, verdict)
-            change = Change(priority=Push.Priority.TARIFF)
-            if rows.write("tariff", tenant, None, _tariff_columns(verdict, verdict.unknown), change):
-                return Outcome(created=True, findings=verdict.findings)
+    return _put("tariff", tenant, document)
 
 
-def _replace_tariff(tenant: Tenant, row: Row, verdict: rules.Verdict) -> Outcome:
+def _plan_tariff(tenant: Tenant, row: Row | None, verdict: rules.Verdict) -> _Plan:
+    if row is not None:
+        return _replace_tariff(tenant, row, verdict)
+    change = Change(priority=Push.Priority.TARIFF)
+    write = Write("tariff", tenant, None, _tariff_columns(verdict, verdict.unknown), change)
+    return _Plan(write, verdict, Outcome(created=True, findings=verdict.findings))
+
+
+def _replace_tariff(tenant: Tenant, row: Row, verdict: rules.Verdict) -> _Plan:
     old = orjson.loads(row.body)
     given, sent = verdict.document["last_updated"], old["last_updated"]
     if row.deleted and documents.order(given) <= documents.order(sent):
@@ -298,11 +335,17 @@ def _replace_tariff(tenant: Tenant, row: Row, verdict: rules.Verdict) -> Outcome
         verdict.document["id"] = old["id"]
         verdict.body = orjson.dumps(verdict.document)
     if row.body == verdict.body and (verdict.unknown or None) == row.unknown and not row.deleted:
-        return Outcome(changed=False, findings=verdict.findings)
+        return _Plan(None, verdict, Outcome(changed=False, findings=verdict.findings))
     changed = row.deleted or documents.content(row.body) != documents.content(verdict.body)
     change = Change(priority=Push.Priority.TARIFF) if changed else None
-    rows.write("tariff", tenant, row.id, _tariff_columns(verdict, verdict.unknown), change)
-    return Outcome(created=row.deleted, changed=changed, findings=verdict.findings)
+    write = Write("tariff", tenant, row.id, _tariff_columns(verdict, verdict.unknown), change)
+    return _Plan(write, verdict, Outcome(created=row.deleted, changed=changed, findings=verdict.findings))
+
+
+_PLANS: dict[rules.Kind, Callable[[Tenant, Row | None, rules.Verdict], _Plan]] = {
+    "location": _plan_location,
+    "tariff": _plan_tariff,
+}
 
 
 def _tariff_columns(verdict: rules.Verdict, unknown: dict | None) -> dict[str, Any]:
@@ -327,7 +370,7 @@ def delete_tariff(tenant: Tenant, tariff_id: str) -> Outcome:
             locations = ", ".join(named_by[:5]) + (" …" if len(named_by) > 5 else "")
             raise Refused.because([uploads.STILL_NAMED.at("", locations=locations)])
         deleted = {"deleted_at": _now(), "received_at": _now()}
-        rows.write("tariff", tenant, row.id, deleted, Change(priority=Push.Priority.TARIFF_DELETE))
+        rows.write(Write("tariff", tenant, row.id, deleted, Change(priority=Push.Priority.TARIFF_DELETE)))
     return Outcome()
 
 
@@ -352,7 +395,7 @@ def recheck(kind: rules.Kind, tenant: Tenant, ocpi_id: str) -> None:
             judged |= {name: of_body[name] for name in _FROM_THE_BODY[kind]}
             if kind == "location" and judged["is_shown"] != row.is_shown:
                 change = Change(priority=Push.Priority.BACKLOG, has_clock=False)
-        rows.write(kind, tenant, row.id, judged, change)
+        rows.write(Write(kind, tenant, row.id, judged, change))
 
 
 _FROM_THE_BODY = {

@@ -18,8 +18,13 @@ def run(sql: str, parameters: Any) -> psycopg.Cursor:
         return psycopg.Cursor(connection.connection).execute(sql, parameters, binary=True)
 
 
-def run_many(sql: str, rows: Iterable[Any]) -> None:
-    """Execute once per row, in this order and in one pipeline: no round trip each. Raises django.db's exceptions."""
+def run_many(sql: str, rows: Iterable[Any], *, returning: bool = False) -> list[tuple | None]:
+    """Execute once per row, in this order and in one pipeline: no round trip each. Raises django.db's exceptions.
+
+    With `returning` the first row that each execution gave.
+    """
     connection.ensure_connection()
     with connection.wrap_database_errors:
-        psycopg.Cursor(connection.connection).executemany(sql, rows)
+        cursor = psycopg.Cursor(connection.connection)
+        cursor.executemany(sql, rows, returning=returning)
+        return [result.fetchone() for result in cursor.results()] if returning else []
