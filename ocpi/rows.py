@@ -64,6 +64,12 @@ _LOCK_MANY = {
     for kind, row in _ROW.items()
 }
 
+_LOCK_PUSHES = {
+    kind: f"SELECT 1 FROM ocpi_push WHERE tenant_id = %s AND {kind}_id = ANY (%s)"
+    " ORDER BY connection_id, id FOR NO KEY UPDATE"
+    for kind in _ROW
+}
+
 
 def lock(kind: str, tenant: Tenant, ocpi_id: str) -> Row | None:
     """Lock the row of a tenant's object, whatever the case of its id, until the transaction ends; None if there is none."""
@@ -72,8 +78,9 @@ def lock(kind: str, tenant: Tenant, ocpi_id: str) -> Row | None:
 
 
 def lock_many(kind: str, tenant: Tenant, ocpi_ids: Sequence[str]) -> dict[str, Row]:
-    """Lock the rows there are, by their ids in lower case, in the order in which they were made."""
-    found = sql.run(_LOCK_MANY[kind], [tenant.pk, [ocpi_id.lower() for ocpi_id in ocpi_ids]])
+    """Lock the rows there are, in the order in which they were made, then their Push rows; return them by id in lower case."""
+    found = sql.run(_LOCK_MANY[kind], [tenant.pk, [ocpi_id.lower() for ocpi_id in ocpi_ids]]).fetchall()
+    sql.run(_LOCK_PUSHES[kind], [tenant.pk, [row[1] for row in found]])
     return {key: Row(*row) for key, *row in found}
 
 

@@ -6,7 +6,7 @@ Source: OCPI 2.2.1 mod_locations and mod_tariffs, Receiver interface; design §3
 """
 
 import datetime as dt
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -37,11 +37,15 @@ class Outcome:
 
 @dataclass
 class _Plan:
-    """What an upload comes to, before it is written: nothing to write when `write` is None."""
+    """What an upload comes to, before it is written.
+
+    Nothing to write when `write` is None: then `row_id` is that of a Location that stays as it is.
+    """
 
     write: Write | None
     verdict: rules.Verdict
     outcome: Outcome
+    row_id: int | None = None
 
 
 def _put(kind: rules.Kind, tenant: Tenant, document: object) -> Outcome:
@@ -51,22 +55,68 @@ def _put(kind: rules.Kind, tenant: Tenant, document: object) -> Outcome:
     while True:
         with tenant.transaction():
             plan = _PLANS[kind](tenant, rows.lock(kind, tenant, verdict.document["id"]), verdict)
-            if outcome := _carry_out(plan):
+            if outcome := _carry_out(tenant, plan):
                 return outcome
         # Another upload created it between the two statements: now there is a row to lock.
 
 
-def _carry_out(plan: _Plan) -> Outcome | None:
+def put_many(kind: rules.Kind, tenant: Tenant, documents: Sequence[object]) -> list[Outcome | Refused]:
+    """Create or replace many Locations or Tariffs in one transaction; return what became of each, or why it was refused.
+
+    Each gets what an upload of its own would, but for two things: an id may be among them only once, and what is unchanged
+    is not compared with other objects.
+    """
+    verdicts = [rules.check(kind, document) for document in documents]
+    while True:
+        with tenant.transaction():
+            found = _put_all(kind, tenant, verdicts)
+            if found is not None:
+                return found
+            transaction.set_rollback(True)  # another upload created one of them meanwhile: now there is a row to lock
+
+
+def _put_all(kind: rules.Kind, tenant: Tenant, verdicts: list[rules.Verdict]) -> list[Outcome | Refused] | None:
+    good = [verdict.document["id"] for verdict in verdicts if not verdict.errors]
+    locked = rows.lock_many(kind, tenant, good)
+    plans = [_plan_one(kind, tenant, verdict, locked) for verdict in verdicts]
+    # By id: whoever inserts waits for who inserts or changes the same, and never in a circle.
+    to_write = sorted((plan for plan in plans if isinstance(plan, _Plan) and plan.write), key=_id)
+    written = rows.write_many([plan.write for plan in to_write if plan.write])
+    if None in written:
+        return None
+    for plan, one in zip(to_write, written, strict=True):
+        _add_odd_together(plan, one)
+    return [plan.outcome if isinstance(plan, _Plan) else plan for plan in plans]
+
+
+def _id(plan: _Plan) -> str:
+    return plan.verdict.document["id"].lower()
+
+
+def _plan_one(kind: rules.Kind, tenant: Tenant, verdict: rules.Verdict, locked: dict[str, Row]) -> _Plan | Refused:
+    try:
+        _refuse_errors(verdict)
+        return _PLANS[kind](tenant, locked.get(verdict.document["id"].lower()), verdict)
+    except Refused as refusal:
+        return refusal
+
+
+def _carry_out(tenant: Tenant, plan: _Plan) -> Outcome | None:
     """Write; None when another upload inserted the object first."""
-    written = rows.write(plan.write) if plan.write else None
-    return _done(plan, written) if written or not plan.write else None
+    if plan.write is None:
+        if plan.row_id is not None:
+            plan.outcome.findings = plan.outcome.findings + problems.look(tenant, plan.row_id, plan.verdict.document)
+        return plan.outcome
+    written = rows.write(plan.write)
+    if written:
+        _add_odd_together(plan, written)
+    return plan.outcome if written else None
 
 
-def _done(plan: _Plan, written: rows.Written | None) -> Outcome:
-    """Add what is odd together with other objects, of which the write has told."""
+def _add_odd_together(plan: _Plan, written: rows.Written | None) -> None:
+    """Add what is odd about an object together with others, of which the write has told."""
     if plan.write and plan.write.look:
         plan.outcome.findings = plan.outcome.findings + _together(plan.write.tenant, written, plan.verdict)
-    return plan.outcome
 
 
 # --- Locations ---------------------------------------------------------------------------------------------------------
@@ -90,12 +140,12 @@ def patch_location(tenant: Tenant, location_id: str, patch: object) -> Outcome:
     with tenant.transaction():
         row = rows.lock("location", tenant, location_id) or _unknown("Location")
         verdict, own = _patched("location", row, "", orjson.loads(row.body), patch)
-        return _of_known(_replace_location(tenant, row, verdict, own))
+        return _of_known(tenant, _replace_location(tenant, row, verdict, own))
 
 
-def _of_known(plan: _Plan) -> Outcome:
+def _of_known(tenant: Tenant, plan: _Plan) -> Outcome:
     """Carry out what concerns a locked row: nobody can have been first."""
-    outcome = _carry_out(plan)
+    outcome = _carry_out(tenant, plan)
     assert outcome is not None  # noqa: S101
     return outcome
 
@@ -181,7 +231,7 @@ def _put_child(tenant: Tenant, row: Row, location: dict, verdict: rules.Verdict,
     checked = rules.check("location", new)
     at = f"/evses/{index}"
     unknown = _unknown_properties(row, at, verdict)
-    outcome = _of_known(_plan_write(tenant, row, location, checked, merge, unknown))
+    outcome = _of_known(tenant, _plan_write(tenant, row, location, checked, merge, unknown))
     outcome.created, outcome.findings = old is None, _told(row, at, verdict, checked, merge, outcome.findings)
     return outcome
 
@@ -201,7 +251,7 @@ def _put_grandchild(tenant: Tenant, row: Row, evse_uid: str, verdict: rules.Verd
     checked = rules.check("location", new)
     at = f"/evses/{evse_index}/connectors/{index}"
     unknown = _unknown_properties(row, at, verdict)
-    outcome = _of_known(_plan_write(tenant, row, location, checked, merge, unknown))
+    outcome = _of_known(tenant, _plan_write(tenant, row, location, checked, merge, unknown))
     outcome.created, outcome.findings = old is None, _told(row, at, verdict, checked, merge, outcome.findings)
     return outcome
 
@@ -239,7 +289,7 @@ def _plan_write(
     shows_or_hides = _is_shown(verdict, row.is_shown) != row.is_shown
     is_kept = (merge.sent or None) == row.cpo_times and (unknown or None) == row.unknown
     if row.body == verdict.body and is_kept and not shows_or_hides:
-        return _Plan(None, verdict, Outcome(changed=False, findings=problems.look(tenant, row.id, verdict.document)))
+        return _Plan(None, verdict, Outcome(changed=False), row.id)
     changed = documents.content(row.body) != documents.content(verdict.body)
     status_of = documents.status_only(old, verdict.document)
     change = None
