@@ -220,6 +220,9 @@ def _write_down(results: list[Result]) -> list[Claimed]:
     results = [result for result in results if result.request_id]
     again: list[Claimed] = []
     for result in results:
+        if result.http_status not in (None, 401):
+            tokens.note_worked(result.claimed.connection.service_account, result.claimed.access_token)
+    for result in results:
         if result.ruling.do is Do.REAUTHENTICATE:
             (again if _reauthenticate(result) else unsent).append(result.claimed)
     queue.record(results)
@@ -232,15 +235,16 @@ def _write_down(results: list[Result]) -> list[Claimed]:
 def _reauthenticate(result: Result) -> bool:
     """Get a new token for a request NDW answered with 401. False: none to be had now; or the second 401, a pause.
 
-    A token that another worker fetched before this row was claimed is not yet a new one: it may be as dead as ours.
+    A token that another worker fetched before this row was claimed is not yet a new one: it may be as dead as ours. A new
+    one that NDW has taken was revoked while this request was on its way: once more is no second 401.
     """
     claimed, account = result.claimed, result.claimed.connection.service_account
-    if claimed.has_new_token:
+    if claimed.new_tokens > (1 if tokens.is_outdated(account, claimed.access_token) else 0):
         result.ruling = Ruling(Do.PAUSE, "HTTP 401 also with a new access token")
         return False
     tokens.invalidate(account, claimed.access_token)
     claimed.access_token = _token(claimed.connection) or ""
-    claimed.has_new_token = bool(claimed.access_token) and tokens.received_at(account) > claimed.claimed_at
+    claimed.new_tokens += bool(claimed.access_token) and tokens.received_at(account) > claimed.claimed_at
     return bool(claimed.access_token)
 
 

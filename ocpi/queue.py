@@ -62,7 +62,7 @@ class Claimed:
     is_probe: bool  # the one request of an open circuit
     connection: Connection
     access_token: str
-    has_new_token: bool = False  # already fetched for this row: a second 401 is final
+    new_tokens: int = 0  # fetched since this row was claimed: a 401 to such a one is final, unless it has worked
 
     @property
     def claimed_at(self) -> float:

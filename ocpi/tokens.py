@@ -33,6 +33,7 @@ class _Cached:
     sealed: str
     renew_at: float  # monotonic
     ends_at: float
+    has_worked: bool = False  # NDW has taken it, from this process
 
     @property
     def received_at(self) -> float:
@@ -57,6 +58,19 @@ def access_token(account: ServiceAccount) -> str | None:
 def received_at(account: ServiceAccount) -> float:
     """Return when the token that `access_token` gave came in from NDW (monotonic)."""
     return _cache[account.pk].received_at
+
+
+def note_worked(account: ServiceAccount, token: str) -> None:
+    """Remember that NDW took a token: a 401 after that means that it was revoked since."""
+    cached = _cache.get(account.pk)
+    if cached and cached.token == token:
+        cached.has_worked = True
+
+
+def is_outdated(account: ServiceAccount, token: str) -> bool:
+    """Return True for a token that NDW has taken before, or that is not the one in use any more."""
+    cached = _cache.get(account.pk)
+    return cached is None or cached.token != token or cached.has_worked
 
 
 def invalidate(account: ServiceAccount, token: str) -> None:

@@ -405,6 +405,40 @@ def test_push_second_401_pauses_the_connection(cpo, connection, ndw):
     assert (row(connection).state, row(connection).attempts) == ("dirty", 0)
 
 
+def test_push_token_that_was_revoked_again_on_the_way_is_not_the_second_401(cpo, connection, ndw):
+    for number in range(2):
+        factories.put_location(cpo, id=f"LOC-{number}")
+    push.drain()
+    ndw.received.clear()
+    ndw.revoke()
+    ndw.fail_next(
+        "delay", path="LOC-1/", times=2, seconds=0.3
+    )  # the other has shown by then that the new token is good
+    ndw.fail_next(401, path="LOC-1/", times=2)
+    for number in range(2):
+        set_status(cpo, "CHARGING", location_id=f"LOC-{number}")
+
+    push.drain()
+
+    assert [request.status for request in ndw.received if "LOC-1/" in request.path] == [401, 401, 200]
+    assert (len(ndw.token_calls), Connection.objects.get().is_paused) == (3, False)
+
+
+def test_push_401_of_one_object_under_good_tokens_pauses_after_the_second_new_one(cpo, connection, ndw):
+    for number in range(2):
+        factories.put_location(cpo, id=f"LOC-{number}")
+    push.drain()
+    ndw.fail_next("delay", path="LOC-1/", times=None, seconds=0.2)
+    ndw.fail_next(401, path="LOC-1/", times=None)
+    set_status(cpo, "CHARGING", location_id="LOC-1")
+    set_status(cpo, "CHARGING", location_id="LOC-0")
+
+    push.drain()
+
+    assert Connection.objects.get().is_paused
+    assert len(ndw.token_calls) <= 3
+
+
 def test_push_dead_token_of_another_worker_is_not_yet_the_second_401(cpo, delivered, ndw):
     account = delivered.service_account
     ours = tokens._cache[account.pk]

@@ -174,11 +174,12 @@ class NothingLost(Promise):
                 continue
             if self.freezes_s and self.killed % 10 == 9:
                 self.stage.freeze(self.chance.choice(FROZEN), self.chance.uniform(1, self.freezes_s))
-            self.killed += self.stage.kill(order[self.killed % len(order)])
-            if self.killed % 5 == 4:
-                self.stage.ndw("/_revoke", {})
-            if self.killed % 20 == 19:
-                self.stage.ndw("/_down", {"seconds": 2})
+            if self.stage.kill(order[self.killed % len(order)]):
+                self.killed += 1
+                if self.killed % 5 == 4:
+                    self.stage.ndw("/_revoke", {})
+                if self.killed % 20 == 19:
+                    self.stage.ndw("/_down", {"seconds": 2})
             time.sleep(0.5)
 
     def _progress(self) -> float:
