@@ -201,6 +201,7 @@ class Push(models.Model):
             models.Index("tenant", "connection", condition=Q(state="rejected"), name="push_rejected"),
             models.Index("location", name="push_location", condition=Q(location__isnull=False)),
             models.Index("tariff", name="push_tariff", condition=Q(tariff__isnull=False)),
+            models.Index("doubt_until", name="push_doubt", condition=Q(doubt_until__isnull=False)),
             GinIndex("accepted_tariff_ids", name="push_accepted_tariff_ids"),
         ]
 

@@ -42,6 +42,7 @@ def _pool(pid: int) -> ThreadPoolExecutor:
 def drain(longest_s: float = LONGEST_DRAIN_S) -> int:
     """Send what is due until nothing is, or for `longest_s` seconds (0: one round); return the number of requests made."""
     doorbell.answer()
+    queue.doubt()
     pool, sent, is_over = _pool(os.getpid()), 0, False
     running: dict[Future[Result], Claimed] = {}
     ends_at = time.monotonic() + longest_s

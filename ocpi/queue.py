@@ -279,19 +279,14 @@ def send_again(pushes: PushQuerySet) -> int:
         )
 
 
-# Accepted while an earlier request may still arrive: once it cannot any more, the present state is sent again.
+# Accepted while an earlier request may still arrive: `doubt_until` stays, and then the present state is sent once more.
 _ACCEPTED = """
     UPDATE ocpi_push SET
-        state = CASE WHEN version = %(version)s AND coalesce(doubt_until <= %(started_at)s, true) THEN 'delivered'
-                     ELSE 'dirty' END,
-        due_at = CASE WHEN version = %(version)s AND doubt_until > %(started_at)s THEN doubt_until ELSE due_at END,
+        state = CASE WHEN version = %(version)s THEN 'delivered' ELSE 'dirty' END,
         whole = whole OR coalesce(doubt_until > %(started_at)s, false),
         doubt_until = CASE WHEN doubt_until > %(started_at)s THEN doubt_until END,
         changed_at = CASE WHEN version = %(version)s THEN NULL ELSE next_changed_at END,
-        priority = CASE WHEN doubt_until > %(started_at)s THEN greatest(priority, 3) ELSE priority END,
-        last_answer = CASE WHEN doubt_until > %(started_at)s THEN
-            'NDW accepted it; once more when an earlier request can arrive no longer' ELSE '' END,
-        changes = greatest(changes - %(changes)s, 0), attempts = 0,
+        changes = greatest(changes - %(changes)s, 0), attempts = 0, last_answer = '',
         accepted_version = %(version)s, accepted_at = %(at)s, accepted_hash = %(body_hash)s,
         accepted_tariff_ids = %(tariff_ids)s,
         crashes = 0, lease_until = NULL, lease_token = NULL, next_changed_at = NULL
@@ -326,6 +321,21 @@ _HEAL = """
     UPDATE ocpi_push SET state = 'dirty', whole = true, evse_uid = NULL, version = version + 1, due_at = clock_timestamp()
     WHERE id = %s
 """
+
+
+_DOUBTFUL = """
+    UPDATE ocpi_push SET
+        state = 'dirty', priority = greatest(priority, 3), whole = true, evse_uid = NULL, version = version + 1, attempts = 0,
+        due_at = clock_timestamp(), doubt_until = NULL
+    WHERE id = ANY (ARRAY(
+        SELECT id FROM ocpi_push WHERE doubt_until <= clock_timestamp() AND state = 'delivered' AND lease_token IS NULL
+        ORDER BY connection_id, id FOR NO KEY UPDATE SKIP LOCKED))
+"""
+
+
+def doubt() -> int:
+    """Make due once more, without a clock, what NDW accepted while an earlier request could still undo it; return how many."""
+    return sql.run(_DOUBTFUL, []).rowcount
 
 
 def record(results: list[Result]) -> None:
@@ -472,6 +482,5 @@ def _open_circuit(target: Connection, rest_s: float) -> None:
     row.update(probe_at=Greatest("probe_at", Now() + dt.timedelta(seconds=rest_s)))
     probe_at = Subquery(row.values("probe_at"))
     later = Push.objects.filter(connection=target, state=Push.State.DIRTY, lease_token=None, due_at__gt=probe_at)
-    later = later.exclude(due_at=F("doubt_until"))
     free = later.select_for_update(skip_locked=True, no_key=True).values_list("pk", flat=True)  # a changed one is due
     Push.objects.filter(pk__in=list(free)).update(due_at=probe_at)

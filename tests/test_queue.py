@@ -10,7 +10,7 @@ import pytest
 from django.db import connection as database
 from django.db import connections
 
-from ocpi import queue, store
+from ocpi import push, queue, store
 from ocpi.envelope import correlation_id
 from ocpi.models import Push, PushAttempt
 from ocpi.queue import Claimed
@@ -190,7 +190,7 @@ def test_queue_request_that_outlived_its_lease_is_followed_by_the_present_state(
     late = answer(claim_one(connection))
     end_leases(connection)
     record(claim_one(connection))
-    assert claim(connection) == []
+    assert row(connection).state == "delivered"
 
     late.is_late = True
     queue.record([late])
@@ -205,13 +205,15 @@ def test_queue_after_a_worker_that_is_gone_the_state_is_sent_once_more(cpo, deli
     end_leases(delivered)
     record(claim_one(delivered))
     told = row(delivered)
+    assert (told.state, queue.doubt()) == ("delivered", 0)
 
-    assert (told.state, told.accepted_version, told.changed_at, told.changes) == ("dirty", told.version, None, 0)
-    assert 45 < (told.due_at - dt.datetime.now(dt.UTC)).total_seconds() <= queue.DOUBT_S
     age(delivered, queue.DOUBT_S)
+
+    assert queue.doubt() == 1
     last = claim_one(delivered)
+    assert (last.whole, last.changed_at, last.changes) == (True, None, 0)
     record(last)
-    assert (last.whole, row(delivered).state, row(delivered).doubt_until) == (True, "delivered", None)
+    assert (row(delivered).state, row(delivered).doubt_until, queue.doubt()) == ("delivered", None, 0)
 
 
 def test_queue_change_while_an_earlier_request_may_arrive_goes_at_once_and_once_more(cpo, delivered):
@@ -224,25 +226,29 @@ def test_queue_change_while_an_earlier_request_may_arrive_goes_at_once_and_once_
     now = claim_one(delivered)
     record(now)
 
-    assert (now.whole, now.changes, row(delivered).state) == (True, 1, "dirty")
+    assert (now.whole, now.changes, row(delivered).state) == (True, 1, "delivered")
     age(delivered, queue.DOUBT_S)
-    record(claim_one(delivered))
-    assert row(delivered).state == "delivered"
+    assert (queue.doubt(), len(claim(delivered))) == (1, 1)
 
 
-def test_queue_circuit_that_opens_does_not_bring_forward_what_waits_for_a_late_request(cpo, delivered):
+def test_queue_what_is_sent_when_nothing_can_arrive_any_more_is_not_sent_again(cpo, delivered):
     set_status(cpo, "CHARGING")
     unanswered(claim_one(delivered))
     make_due(delivered)
+    age(delivered, queue.DOUBT_S)
+
     record(claim_one(delivered))
-    due_at = row(delivered).due_at
 
-    for number in range(5):
-        factories.put_location(cpo, id=f"LOC-1{number}")
-    queue.record([answer(one, Do.RETRY) for one in claim(delivered)])
+    assert (row(delivered).state, row(delivered).doubt_until) == ("delivered", None)
 
-    assert Connection.objects.get(pk=delivered.pk).probe_at is not None
-    assert row(delivered).due_at == due_at
+
+def test_queue_drain_sends_what_is_in_doubt(cpo, delivered, ndw):
+    Push.objects.filter(location__ocpi_id="LOC-0001").update(doubt_until=dt.datetime.now(dt.UTC))
+    ndw.received.clear()
+
+    push.drain()
+
+    assert [request.method for request in ndw.received] == ["PUT"]
 
 
 def test_queue_release_gives_back_without_counting(cpo, delivered):

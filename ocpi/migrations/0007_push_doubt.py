@@ -15,4 +15,8 @@ class Migration(migrations.Migration):
                 null=True,
             ),
         ),
+        migrations.AddIndex(
+            model_name="push",
+            index=models.Index("doubt_until", condition=models.Q(("doubt_until__isnull", False)), name="push_doubt"),
+        ),
     ]

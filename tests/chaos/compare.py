@@ -18,8 +18,7 @@ SHOWN = 5  # differences that are printed
 _WAITING = """
     SELECT count(*) FROM ocpi_push p JOIN tenants_connection c ON c.id = p.connection_id
     JOIN tenants_tenant t ON t.id = p.tenant_id
-    WHERE NOT c.is_retired AND NOT c.is_paused AND t.party_id = ANY (%s)
-        AND (p.state = 'dirty' AND (p.accepted_version = p.version) IS NOT TRUE OR p.lease_token IS NOT NULL)
+    WHERE NOT c.is_retired AND NOT c.is_paused AND t.party_id = ANY (%s) AND (p.state = 'dirty' OR p.lease_token IS NOT NULL)
 """
 _PUT_ASIDE = """
     SELECT t.party_id || '/' || coalesce(l.ocpi_id, r.ocpi_id), p.state, p.last_answer FROM ocpi_push p

@@ -114,12 +114,12 @@ def _keeps_token(module: Any) -> None:
 
 
 _LEASE = "AND (p.lease_until IS NULL OR p.lease_until < clock_timestamp())"
-_BY_VERSION = "state = CASE WHEN version = %(version)s AND"
+_BY_VERSION = "state = CASE WHEN version = %(version)s THEN 'delivered' ELSE 'dirty' END"
 _PUSHES = "JOIN tenants_connection c ON c.tenant_id = written.tenant_id"
 
 MUTANTS = {
     "done-by-want": Mutant(
-        "ocpi.queue", swap("_ACCEPTED", _BY_VERSION, "state = CASE WHEN"), "P1", "done whatever came meanwhile"
+        "ocpi.queue", swap("_ACCEPTED", _BY_VERSION, "state = 'delivered'"), "P1", "done whatever came meanwhile"
     ),
     "no-outbox-row": Mutant(
         "ocpi.rows", swap_made("_push_rows", _PUSHES, f"{_PUSHES} AND random() > 0.15"), "P1", "15 % of Push rows missing"
@@ -141,7 +141,7 @@ MUTANTS = {
         "ocpi.queue", swap("_HEAL", "WHERE id = %s", "WHERE id = -%s"), "P2 late", "late answers heal nothing"
     ),
     "no-doubt": Mutant(
-        "ocpi.queue", swap("_ACCEPTED", "coalesce(doubt_until <= %(started_at)s, true)", "true"), "P2 kill",
+        "ocpi.queue", swap("_DOUBTFUL", "state = 'delivered'", "false"), "P2 kill",
         "a request of a worker that is gone is forgotten",
     ),
     "retry-in-part": Mutant("ocpi.queue", replace("_completion", _retries_in_part), "P3", "a retry repeats the PATCH"),

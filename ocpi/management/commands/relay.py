@@ -29,7 +29,7 @@ class Command(BaseCommand):
         while not stop.wait(LOOK_EVERY_S):
             try:
                 alarms.watch()
-                if queue.oldest_due_s() > LATE_S:
+                if queue.doubt() or queue.oldest_due_s() > LATE_S:
                     logger.info("relay: %s requests", push.drain())
             except (OperationalError, InterfaceError) as error:
                 logger.warning("relay: database not available (%s); looking again", type(error).__name__)
