@@ -121,7 +121,7 @@ def _claim_sql(order: str) -> str:
     return f"""
     WITH due AS (
         SELECT p.id, p.whole OR p.lease_token IS NOT NULL OR p.accepted_at IS NULL AS whole, p.evse_uid,
-            p.accepted_at IS NULL AND p.lease_token IS NULL
+            p.accepted_at IS NULL AND p.lease_token IS NULL AND p.doubt_until IS NULL
             AND NOT EXISTS (SELECT 1 FROM ocpi_pushattempt a WHERE a.push_id = p.id) AS is_news,
             (p.lease_token IS NOT NULL)::int AS was_lost
         FROM ocpi_push p WHERE p.connection_id = %(connection)s AND {_DUE} AND {_MAY_GO}
@@ -280,11 +280,14 @@ def send_again(pushes: PushQuerySet) -> int:
 
 
 # Accepted while an earlier request may still arrive: `doubt_until` stays, and then the present state is sent once more.
-_ACCEPTED = """
+_IN_DOUBT = (
+    f"doubt_until > lease_until - interval '{LEASE_S} s'"  # when it was claimed, by the one clock of the database
+)
+_ACCEPTED = f"""
     UPDATE ocpi_push SET
         state = CASE WHEN version = %(version)s THEN 'delivered' ELSE 'dirty' END,
-        whole = whole OR coalesce(doubt_until > %(started_at)s, false),
-        doubt_until = CASE WHEN doubt_until > %(started_at)s THEN doubt_until END,
+        due_at = CASE WHEN version = %(version)s THEN due_at ELSE coalesce(next_changed_at, clock_timestamp()) END,
+        whole = whole OR coalesce({_IN_DOUBT}, false), doubt_until = CASE WHEN {_IN_DOUBT} THEN doubt_until END,
         changed_at = CASE WHEN version = %(version)s THEN NULL ELSE next_changed_at END,
         changes = greatest(changes - %(changes)s, 0), attempts = 0, last_answer = '',
         accepted_version = %(version)s, accepted_at = %(at)s, accepted_hash = %(body_hash)s,
@@ -317,9 +320,10 @@ _ATTEMPT = """
 """
 
 # A request that ended after its lease may have overtaken the next worker's: NDW gets the present state once more.
-_HEAL = """
-    UPDATE ocpi_push SET state = 'dirty', whole = true, evse_uid = NULL, version = version + 1, due_at = clock_timestamp()
-    WHERE id = %s
+_HEAL = f"""
+    UPDATE ocpi_push SET state = 'dirty', whole = true, evse_uid = NULL, version = version + 1, due_at = clock_timestamp(),
+        doubt_until = CASE WHEN %(may_arrive)s THEN {_DOUBT} ELSE doubt_until END
+    WHERE id = %(id)s
 """
 
 
@@ -370,7 +374,7 @@ def _record(results: list[Result]) -> None:
 def _complete_late(statement: str, results: list[Result]) -> None:
     for result in results:
         if not sql.run(statement, _completion(result)).rowcount:
-            sql.run(_HEAL, [result.claimed.id])
+            sql.run(_HEAL, _completion(result))
 
 
 def _statement(result: Result) -> str:
@@ -386,7 +390,6 @@ def _completion(result: Result) -> dict[str, Any]:
         "token": claimed.lease_token,
         "version": claimed.version,
         "changes": claimed.changes,
-        "started_at": result.started_at,
         "may_arrive": ruling.may_arrive,
         "at": result.started_at + dt.timedelta(milliseconds=result.took_ms),
         "body_hash": result.body_hash,

@@ -88,7 +88,8 @@ def _push_rows(kind: str) -> str:
     """Return the SQL that marks written objects as changed for every Connection of their tenant.
 
     Expects a CTE `written(id, tenant_id)` and the parameters evse_uid, priority, correlation_id, has_clock. A row in
-    flight (it has a lease token) starts the next count at `next_changed_at`; a rejected one starts anew. Those of a
+    flight (it has a lease token) starts the next count at `next_changed_at`; a rejected one starts anew. What waits keeps its
+    place, however often it changes: it would never be late, and under load never be sent. Those of a
     retired Connection go on gathering, in case it comes back. The order is that of every lock on Push rows (ocpi.queue).
     """
     return f"""
@@ -111,7 +112,7 @@ def _push_rows(kind: str) -> str:
                           ELSE excluded.changed_at END,
         next_changed_at = CASE WHEN push.lease_token IS NOT NULL
                                THEN coalesce(push.next_changed_at, excluded.changed_at) END,
-        due_at = excluded.due_at,
+        due_at = CASE WHEN push.state = 'dirty' THEN least(push.due_at, excluded.due_at) ELSE excluded.due_at END,
         attempts = 0,
         correlation_id = excluded.correlation_id
     """

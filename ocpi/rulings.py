@@ -64,6 +64,8 @@ BY_OCPI_STATUS = {3001: Do.PAUSE, 3002: Do.PAUSE, 3003: Do.PAUSE, 4001: Do.PAUSE
 BY_OCPI_CLASS = {1: Do.DELIVERED, 2: Do.REJECTED, 3: Do.RETRY, 4: Do.RETRY}
 BY_HTTP_CLASS = {3: Do.PAUSE, 4: Do.QUARANTINED, 5: Do.RETRY}
 
+GAVE_UP_WAITING = (408, 504)  # somebody on the way: who is behind may yet apply the request
+
 # After so many tries of one version a fault of the same kind is no longer worth another, or no longer a quick one.
 GARBLED_TRIES, WHOLE_TRIES, FAST_TRIES = 5, 2, 10
 
@@ -85,7 +87,8 @@ def judge(method: str, *, is_part: bool, tries: int, answer: Answer) -> Ruling:
         do = Do.REJECTED
     if do is Do.SPLIT and is_part:
         do = Do.REJECTED
-    return Ruling(do, f"HTTP {status}", _retry_after(answer) if do in (Do.RETRY, Do.THROTTLED) else None)
+    wait_s = _retry_after(answer) if do in (Do.RETRY, Do.THROTTLED) else None
+    return Ruling(do, f"HTTP {status}", wait_s, may_arrive=status in GAVE_UP_WAITING)
 
 
 def _judge_envelope(is_part: bool, tries: int, answer: Answer) -> Ruling:

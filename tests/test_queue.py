@@ -73,6 +73,21 @@ def test_queue_changes_before_sending_are_one_row_with_the_first_clock(cpo, conn
     assert b'"Stadsplein"' in claim_one(connection).body
 
 
+def test_queue_what_waits_keeps_its_place_however_often_it_changes(cpo, connection):
+    factories.put_location(cpo)
+    age(connection, 30)
+    due_at = row(connection).due_at
+
+    rename(cpo, "Stadsplein")
+
+    assert row(connection).due_at == due_at
+    assert 29 < queue.oldest_due_s() < 40
+    rename(cpo, "Kerkplein")
+    record(claim_one(connection))
+    rename(cpo, "Marktplein")
+    assert queue.oldest_due_s() < 1
+
+
 def test_queue_status_of_one_evse_is_a_part(cpo, delivered):
     set_status(cpo, "CHARGING")
     set_status(cpo, "AVAILABLE")

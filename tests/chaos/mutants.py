@@ -138,7 +138,7 @@ MUTANTS = {
         "ocpi.queue", swap("_CLAIM _CLAIM_PROBE", "%(lease_s)s *", "0 * %(lease_s)s *"), "P3", "SKIP LOCKED without a lease"
     ),
     "no-heal": Mutant(
-        "ocpi.queue", swap("_HEAL", "WHERE id = %s", "WHERE id = -%s"), "P2 late", "late answers heal nothing"
+        "ocpi.queue", swap("_HEAL", "WHERE id = %(id)s", "WHERE id = -%(id)s"), "P2 late", "late answers heal nothing"
     ),
     "no-doubt": Mutant(
         "ocpi.queue", swap("_DOUBTFUL", "state = 'delivered'", "false"), "P2 kill",
