@@ -27,11 +27,14 @@ TOKEN_PEPPER = env("TOKEN_PEPPER", default="")
 SIGNING_KEYS = env.list("SIGNING_KEYS", default=[])  # ES256 private keys in PEM, newest first, "\n" escaped
 DEBUG = env.bool("DEBUG", default=False)
 
+# `web` is the service of docker-compose.yml, as Prometheus calls it.
 # "" = whatever host the caller named, if it is allowed. `make run` notes its own address for the other commands.
 _address = GATEWAY_DATA / "address"
 PUBLIC_URL = env("PUBLIC_URL", default=_address.read_text().strip() if _address.exists() else "").rstrip("/")
 _public_host = urlsplit(PUBLIC_URL).hostname
-ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]", *filter(None, [_public_host])])
+ALLOWED_HOSTS = env.list(
+    "ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]", "web", *filter(None, [_public_host])]
+)
 NDW_ALLOWED_HOSTS = env.list("NDW_ALLOWED_HOSTS", default=["iam.ndw.nu"])
 NDW_RATE_CAP = env.int("NDW_RATE_CAP", default=50)  # requests a second and Connection; NDW's own limit is unknown
 

@@ -14,6 +14,23 @@ _FOLD = """
 """
 
 
+_RECOUNT = """
+    INSERT INTO ocpi_showncount (tenant_id, kind, change)
+    SELECT tenant_id, kind, sum(n) FROM (
+        SELECT tenant_id, 'location' AS kind, count(*) AS n FROM ocpi_location WHERE is_shown GROUP BY tenant_id
+        UNION ALL SELECT tenant_id, 'tariff', count(*) FROM ocpi_tariff WHERE deleted_at IS NULL GROUP BY tenant_id
+        UNION ALL SELECT tenant_id, kind, -change FROM ocpi_showncount
+    ) counted GROUP BY tenant_id, kind HAVING sum(n) <> 0
+"""
+
+
+def recount() -> int:
+    """Mend what no trigger has seen (a restored copy, an emptied table), by one look at everything; return how many lists."""
+    with connection.cursor() as cursor:
+        cursor.execute(_RECOUNT)
+        return cursor.rowcount
+
+
 def fold() -> int:
     """Make one row of the many that a tenant's changes have left; return for how many lists. May run next to itself."""
     with connection.cursor() as cursor:

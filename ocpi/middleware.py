@@ -40,6 +40,10 @@ class OcpiMiddleware:
         response["X-Correlation-ID"] = request.META["HTTP_X_CORRELATION_ID"]
         response.setdefault("Cache-Control", "no-store")
         compression.compress(request, response)
+        if response.status_code == 304:
+            del response[
+                "Content-Length"
+            ]  # that of the body it stands for, or none. Source: RFC 9110, "Content-Length"
         return response
 
 

@@ -45,7 +45,9 @@ class SenderView(OcpiView):
     purpose = Token.Purpose.PULL
 
     def known(self, request: Request, tag: str) -> HttpResponse | None:
-        """Return 304 (or 412) where the caller says that it holds what has this tag."""
+        """Return 304 where the caller says that it holds what has this tag."""
+        if "If-None-Match" not in request.headers:
+            return None
         answer = get_conditional_response(request, etag=tag)
         return self.tagged(answer, tag) if answer else None
 
@@ -136,8 +138,8 @@ class LocationView(SenderView):
     ) -> HttpResponse:
         """Return the Location, or the EVSE or Connector in it."""
         location = find(self.tenant, Location, location_id, is_shown=True)
-        tag = _tag(f"{location.pk} {location.received_at.timestamp()}".encode())
         data = part_of(location, evse_uid, connector_id) if evse_uid else bytes(location.body)
+        tag = _tag(f"{location.pk} {location.received_at.timestamp()}".encode())
         return self.known(request, tag) or self.tagged(envelope.answer(data=data), tag)
 
 
@@ -309,7 +311,7 @@ def _fetch(query: str, parameters: dict[str, Any], limit: int) -> _Rows:
         versions=[result.get_value(row, 0) or b"" for row in rows],
         documents=[result.get_value(row, 1) or b"" for row in rows],
         has_more=result.ntuples > limit,
-        total=int.from_bytes(result.get_value(0, 2) or b"") if rows else 0,
+        total=int.from_bytes(result.get_value(0, 2) or b"", signed=True) if rows else 0,
     )
 
 

@@ -63,10 +63,13 @@ def _put(kind: rules.Kind, tenant: Tenant, document: object) -> Outcome:
 def put_many(kind: rules.Kind, tenant: Tenant, documents: Sequence[object]) -> list[Outcome | Refused]:
     """Create or replace many Locations or Tariffs in one transaction; return what became of each, or why it was refused.
 
-    Each gets what an upload of its own would, but for two things: an id may be among them only once, and what is unchanged
-    is not compared with other objects.
+    Each gets what an upload of its own would, but what is unchanged is not compared with other objects. An id may be among
+    them only once. Raises ValueError.
     """
     verdicts = [rules.check(kind, document) for document in documents]
+    ids = [verdict.document["id"].lower() for verdict in verdicts if not verdict.errors]
+    if len(set(ids)) < len(ids):
+        raise ValueError("an id is there twice")
     while True:
         with tenant.transaction():
             found = _put_all(kind, tenant, verdicts)

@@ -45,7 +45,8 @@ def recheck_stored() -> int:
 
 @shared_task(acks_late=False, soft_time_limit=900, time_limit=930)
 def reconcile_deliveries() -> int:
-    """Have sent again what NDW is not known to have accepted."""
+    """Have sent again what NDW is not known to have accepted; count anew what it sees."""
+    counts.recount()
     return sum(reconcile.reconcile())
 
 

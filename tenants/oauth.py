@@ -95,7 +95,9 @@ class _AccessTokens(JWTBearerTokenGenerator):
         return AUDIENCE
 
     def get_extra_claims(self, client, grant_type, user, scope) -> dict:
-        return {"tenant": str(client.row.tenant) if client.row.tenant_id else "*"}
+        # A client whose access tokens have just been ended gets one that counts.
+        issued_at = max(int(time.time()), int(client.row.not_before.timestamp()))
+        return {"tenant": str(client.row.tenant) if client.row.tenant_id else "*", "iat": issued_at}
 
 
 class _Request(DjangoOAuth2Request):

@@ -39,6 +39,8 @@ class OddSender:
             evse["last_updated"] = "2026-03-05T00:00:00Z"
         elif self.fault == "identity":
             del location["party_id"]
+        elif self.fault == "one-party":
+            location["party_id"] = "ZZZ"
         elif self.fault == "objects":
             evse["status"] = "OCCUPIED"
         elif self.fault == "dot-nl":
@@ -154,6 +156,36 @@ def error(code: int) -> dict[str, Any]:
 
 
 @contextmanager
+def parrot(raw: bytes, **headers: str) -> Iterator[str]:
+    """Run a server that answers everything with the same bytes and headers; yield its address."""
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+        wbufsize = -1
+
+        def do_GET(self) -> None:
+            body = raw.replace(b"<heard>", self.headers.get("Authorization", "").encode())
+            self.send_response(200)
+            said = {"Content-Type": "application/json", "Content-Length": str(len(body))}
+            for name, value in (said | {name.replace("_", "-"): value for name, value in headers.items()}).items():
+                self.send_header(name, value)
+            self.end_headers()
+            self.wfile.write(body)
+            self.close_connection = True
+
+        def log_message(self, *args: Any) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        server.daemon_threads = True
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        try:
+            yield f"http://127.0.0.1:{server.server_address[1]}"
+        finally:
+            server.shutdown()
+
+
+@contextmanager
 def odd_sender(fault: str = "", **sizes: int) -> Iterator[OddSender]:
     """Run one."""
     sender = OddSender(fault, **sizes)
@@ -164,6 +196,8 @@ def odd_sender(fault: str = "", **sizes: int) -> Iterator[OddSender]:
 
         def do_GET(self) -> None:
             parts = urlsplit(self.path)
+            if fault == "answers" and "limit=-1" in self.path:
+                return self.close_without_a_word()
             query = {name: values[-1] for name, values in parse_qs(parts.query, keep_blank_values=True).items()}
             status, headers, envelope = sender.answer(parts.path, query, self.headers)
             if fault == "envelope":
@@ -184,6 +218,9 @@ def odd_sender(fault: str = "", **sizes: int) -> Iterator[OddSender]:
                 self.send_header(name, value)
             self.end_headers()
             self.wfile.write(raw)
+
+        def close_without_a_word(self) -> None:
+            self.close_connection = True
 
         def log_message(self, *args: Any) -> None:
             pass

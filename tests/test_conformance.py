@@ -10,13 +10,13 @@ import requests
 from django.core.management import CommandError, call_command
 
 from ocpi import conformance
-from ocpi.conformance import RULES, Level, Report
+from ocpi.conformance import RULES, Level, Report, caller, lists
 from ocpi.management.commands.check_sender import examine
 from tenants import provision
 from tenants.models import Tenant, Token
 from tests import factories
 from tests.benchmarks import stage
-from tests.odd_sender import TOKEN, odd_sender
+from tests.odd_sender import TOKEN, odd_sender, parrot
 
 
 @pytest.fixture(scope="module")
@@ -107,6 +107,95 @@ def test_each_rule_is_told_when_it_is_broken(fault):
         assert not report.is_sound
     elif set(broken(report)) == {fault}:
         assert report.is_sound
+
+
+HOSTILE = [
+    b"null",
+    b"[]",
+    b'{"data": 5}',
+    b'{"data": [5, null, "x", [], {}]}',
+    b'{"data": {"version": [], "endpoints": 5}}',
+    b'{"data": {"version": "2.2.1", "endpoints": [{"identifier": [], "role": "SENDER", "url": "http://[x"}]}}',
+    b'{"data": [{"version": "2.2.1", "url": "http://[x"}]}',
+    b'{"data": [{"id": {}, "evses": [{"uid": [], "connectors": [{"tariff_ids": 5}, {"tariff_ids": [{}, []]}]}]}]}',
+    b'{"data": [{"id": "\\ud800", "last_updated": "2026-03-02T09:15:00Z"}]}',
+    b'{"data": [{"x": ' + b"[" * 600 + b"]" * 600 + b"}]}",
+    b"[" * 100_000,
+    b"\xff\xfe",
+    b'{"status_code": 1000, "timestamp": 5, "data": [{"country_code": "NL", "party_id": "EXA", "id": "'
+    + b"x" * 10_000
+    + b'"}]}',
+]
+
+
+@pytest.mark.parametrize("body", HOSTILE)
+@pytest.mark.parametrize(
+    "headers", [{}, {"X_Limit": "\u00b2", "X_Total_Count": "9" * 5000, "Link": "<http://[x>; rel=next"}]
+)
+def test_nothing_a_server_says_ends_the_visit(body, headers):
+    enveloped = body.replace(b'{"data"', b'{"status_code": 1000, "timestamp": "2026-03-02T09:15:00Z", "data"')
+    with parrot(enveloped, **headers) as address:
+        report = visit(f"{address}/2.2.1/locations", most_pages=3)
+
+    assert not report.is_sound
+
+
+@pytest.mark.parametrize(
+    "headers", [{"Content_Length": "99999"}, {"Content_Encoding": "gzip"}, {"Transfer_Encoding": "chunked"}]
+)
+def test_answer_that_is_not_whole_is_no_answer(headers):
+    with parrot(b"{}", **headers) as address, pytest.raises(conformance.Unreachable):
+        visit(f"{address}/versions")
+
+
+def test_credential_that_a_server_repeats_is_not_shown():
+    with parrot(b'{"status_code": 2000, "status_message": "<heard>", "timestamp": "<heard>"}') as address:
+        report = visit(f"{address}/2.2.1/locations")
+
+    shown = json.dumps(report.examples)
+    assert "<credential>" in shown
+    assert not [secret for secret in report.secrets if secret in shown]
+
+
+@pytest.mark.parametrize(
+    ("base", "url", "is_safe"),
+    [
+        ("https://h/l", "https://h/l", True),
+        ("https://h/l", "http://h/l", False),
+        ("http://h/l", "https://h/l", True),
+        ("http://h/l", "http://h:80/l", True),
+        ("http://h/l", "/l", False),
+        ("http://h/l", "http:///l", False),
+        ("http://h/l", "ftp://h/l", False),
+        ("http://h/l", "http://h:x/l", False),
+    ],
+)
+def test_credential_never_follows_from_https_to_http(base, url, is_safe):
+    assert lists.is_safe(base, url) is is_safe
+
+
+@pytest.mark.parametrize(
+    ("value", "url"),
+    [
+        ('<https://h/a>; rel="next"', "https://h/a"),
+        ("<https://h/a>;REL=next", "https://h/a"),
+        ('<https://h/z>; rel="prev", <https://h/a>; rel="next"; title="on"', "https://h/a"),
+        ('<https://h/z>; rel="prev"', None),
+        ("https://h/a", ""),
+        (None, None),
+    ],
+)
+def test_link_is_read_as_http_has_it(value, url):
+    answer = caller.Answer("https://h/l", 200, {"Link": value} if value else {})
+
+    assert lists.next_link(answer) == url
+
+
+def test_list_that_grows_or_is_not_read_to_its_end_is_no_fault():
+    with odd_sender(locations=40) as sender:
+        report = visit(f"{sender.url}/versions", most_pages=2)
+
+    assert broken(report) == {}
 
 
 @pytest.mark.parametrize(("path", "module"), [("/2.2.1/locations", "locations"), ("/2.2.1/tariffs?limit=2", "tariffs")])

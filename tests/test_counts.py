@@ -111,3 +111,16 @@ def test_list_takes_one_query_for_a_page_and_its_total(cpo, pull):
 
     assert response["X-Total-Count"] == "5"
     assert [query["sql"] for query in ours.captured_queries if "count(" in query["sql"].lower()] == []
+
+
+def test_counts_that_no_trigger_has_seen_are_mended(cpo, rival):
+    for number in range(3):
+        factories.put_location(cpo, id=f"L{number}")
+    factories.put_tariff(rival)
+    ShownCount.objects.create(tenant=cpo, kind="location", change=-7)
+    ShownCount.objects.filter(tenant=rival).delete()
+
+    assert counts.recount() == 2
+
+    assert (told(cpo), told(rival)) == ((3, 0), (0, 1))
+    assert counts.recount() == 0

@@ -280,6 +280,13 @@ def test_pull_tokens_from_before_not_before_are_refused(cpo, client_of):
     assert pull(token).status_code == 401
 
 
+def test_client_gets_a_token_that_counts_as_soon_as_its_others_are_ended(cpo, client_of):
+    client = client_of(cpo)
+    OAuthClient.objects.get().end_access_tokens()
+
+    assert pull(bearer(client)).status_code == 200
+
+
 # --- Forged tokens -----------------------------------------------------------------------------------------------------
 
 

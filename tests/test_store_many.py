@@ -155,3 +155,8 @@ def test_many_and_single_uploads_of_the_same_objects_at_once_lose_nothing(transa
     assert errors == []
     assert Location.objects.filter(tenant=cpo).count() == 10
     assert {one.document["last_updated"] for one in Location.objects.all()} == {"2026-03-06T10:00:00Z"}
+
+
+def test_many_with_an_id_twice_are_not_taken(cpo):
+    with pytest.raises(ValueError, match="twice"):
+        store.put_many("location", cpo, [location_body(id="L1"), location_body(id="l1")])

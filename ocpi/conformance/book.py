@@ -32,6 +32,7 @@ _BOOK = [
     *_rules(
         Level.MUST,
         "OCPI 2.2.1 transport_and_format, Response format",
+        answers="Every request is answered, whole and within a minute.",
         json="An answer is strict JSON in UTF-8: no BOM, no NaN, no key twice.",
         content_type="Answers are application/json.",
         envelope="Every answer, errors too, is an envelope with an integer status_code of four digits.",
@@ -72,14 +73,13 @@ _BOOK = [
         limit="X-Limit is a number on every page, and no page is longer than that or than what was asked for.",
         limit_steady="X-Limit is the same on every page of a crawl.",
         limit_capped="A limit above the server's own is capped, not refused.",
-        link='Link is <absolute URL>; rel="next" to the same list.',
+        link='Link rel="next" is an absolute URL of the same list, and never leads from https to http.',
         link_filters="Link carries all filters as they were asked, and offset and limit.",
         link_ends="The last page has no Link, also when it is exactly full; Link never goes in a circle.",
         complete="Along Link there are as many objects as X-Total-Count says.",
         once="No object comes twice.",
         steady="The same list asked again has the same order.",
         offset="Stepping offset by hand gives the same objects as following Link.",
-        beyond="An offset behind the end gives an empty list without Link.",
         date_from="date_from keeps what is as new or newer.",
         date_to="date_to keeps what is older, and not what is as new.",
         date_forms="A DateTime without zone and one with a fraction are taken.",
@@ -87,6 +87,7 @@ _BOOK = [
     *_rules(
         Level.ADVICE,
         "OCPI 2.2.1 status_codes, Pagination",
+        beyond="An offset behind the end gives an empty list without Link.",
         bad_parameter="A limit, offset or date that is none is told with HTTP 200 and 2xxx, or HTTP 400; never with data or 5xx.",
         unknown_parameter="An unknown query parameter changes nothing.",
         slash="A URL with a slash at its end is the same.",
@@ -96,9 +97,14 @@ _BOOK = [
         "OCPI 2.2.1 mod_locations, Sender Interface",
         single="A Location can be asked for by its id and is the one of the list.",
         part="An EVSE and a Connector can be asked for below their Location.",
-        unknown_object="An unknown Location, EVSE or Connector is HTTP 404 in an envelope.",
-        identity="Every object has country_code, party_id, id and last_updated, and is of one party.",
+        identity="Every object has country_code, party_id, id and last_updated.",
         no_null_list="Lists that must not be empty (connectors, elements, price_components) are there; no list is null.",
+    ),
+    *_rules(
+        Level.ADVICE,
+        "OCPI 2.2.1 mod_locations, Sender Interface",
+        unknown_object="An unknown Location, EVSE or Connector is HTTP 404 in an envelope.",
+        one_party="All objects of a list are of one party, which the URL or the token stands for.",
     ),
     *_rules(
         Level.ADVICE,
@@ -122,6 +128,7 @@ class Report:
     objects: Counter[str] = field(default_factory=Counter)
     pages: int = 0
     seconds: float = 0.0
+    secrets: list[str] = field(default_factory=list)  # never shown, whoever repeats them
 
     def check(self, rule: str, is_kept: object, where: str = "", what: object = "") -> bool:
         """Note one look at a rule; `where` and `what` say what was wrong. Raises KeyError for a rule that is not in the book."""
@@ -131,8 +138,14 @@ class Report:
         self.broken[rule] += 1
         examples = self.examples.setdefault(rule, [])
         if len(examples) < KEPT_EXAMPLES:
-            examples.append(f"{where}: {str(what)[:200]}" if what != "" else where)
+            examples.append(self.clean(f"{where}: {str(what)[:1000]}" if what != "" else where)[:300])
         return False
+
+    def clean(self, text: str) -> str:
+        """Return a text without our credentials."""
+        for secret in self.secrets:
+            text = text.replace(secret, "<credential>")
+        return text
 
     def state(self, rule: str) -> str:
         """Return `kept`, `broken` or `not seen`."""

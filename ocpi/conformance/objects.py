@@ -76,8 +76,13 @@ def look_at(report: Report, module: str, one: Any, examine: Examine | None) -> N
     report.check("no-null-list", not lacking, where, ", ".join(lacking[:5]))
     newer = list(_newer_children(one))
     report.check("child-times", not newer, where, "; ".join(newer[:3]))
-    for rule, wrong in examine(module.removesuffix("s"), one).items() if examine else ():
-        report.check(rule, not wrong, where, "; ".join(wrong))
+    if examine:
+        try:
+            told = examine(module.removesuffix("s"), one)
+        except Exception as error:  # whatever it is, it is not the visit that ends
+            told = {"objects": [f"cannot be judged: {type(error).__name__}"]}
+        for rule, wrong in told.items():
+            report.check(rule, not wrong, where, "; ".join(wrong))
 
 
 def is_same_or_newer(now: Any, then: Any) -> bool:
@@ -123,4 +128,4 @@ def _named_by(location: Body) -> Iterator[str]:
     for evse in items(location, "evses"):
         for connector in items(evse, "connectors") if evse.get("status") != "REMOVED" else []:
             found = connector.get("tariff_ids")
-            yield from (str(one).lower() for one in found if isinstance(found, list)) if found else ()
+            yield from (str(one).lower() for one in found) if isinstance(found, list) else ()

@@ -8,11 +8,11 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 from ocpi.conformance.book import Report
 from ocpi.conformance.caller import Answer, Caller
-from ocpi.conformance.lists import Lists, bare, is_absolute
+from ocpi.conformance.lists import Lists, bare, is_safe, split
 from ocpi.conformance.objects import Examine, List, is_same_or_newer, items
 
 MODULES = ("locations", "tariffs")
@@ -35,6 +35,11 @@ class Sender:
         packed = [base64.b64encode(f"{self.token}{end}".encode()).decode() for end in ("", "\n")]
         return [f"Token {packed[0]}", f"Token {self.token}", f"Token {packed[1]}"]
 
+    def secrets(self) -> list[str]:
+        """Return what must not be shown, the longest first."""
+        values = {form.partition(" ")[2] for form in self.forms()}
+        return sorted(values, key=len, reverse=True)
+
 
 def check_sender(
     sender: Sender,
@@ -49,7 +54,7 @@ def check_sender(
     `limit`: the page size of the crawl, the server's own when None. `examine` says what is wrong with one object
     (`location` or `tariff`, document). `say` is told how far it is.
     """
-    report, began = Report(), time.monotonic()
+    report, began = Report(secrets=sender.secrets()), time.monotonic()
     caller = Caller(report, sender.forms()[0])
     first = _let_in(caller, sender)
     visit = _Visit(caller)
@@ -104,13 +109,13 @@ class _Visit:
     def endpoints(self, first: Answer) -> dict[str, str]:
         """Return the URLs of the lists, from wherever we were let in."""
         if isinstance(first.data, list) and not any(isinstance(one, dict) and "version" in one for one in first.data):
-            return {"tariffs" if "/tariffs" in urlsplit(first.url).path else "locations": first.url}
+            return {"tariffs" if "/tariffs" in split(first.url).path else "locations": first.url}
         return self._details(self._details_answer(first) if isinstance(first.data, list) else first)
 
     def _details_answer(self, first: Answer) -> Answer:
         versions: list[Any] = first.data
         are_versions = all(
-            isinstance(one, dict) and isinstance(one.get("version"), str) and is_absolute(one.get("url"))
+            isinstance(one, dict) and isinstance(one.get("version"), str) and is_safe(first.url, one.get("url"))
             for one in versions
         )
         urls = [one["url"] for one in versions if one["version"] == "2.2.1"] if are_versions else []
@@ -119,17 +124,14 @@ class _Visit:
         return self.caller.get(urls[0])
 
     def _details(self, answer: Answer) -> dict[str, str]:
-        ends = items(answer.data, "endpoints")
-        is_sound = ends and all(
-            is_absolute(one.get("url")) and one.get("role") in ("SENDER", "RECEIVER") for one in ends
-        )
+        ends = [one for one in items(answer.data, "endpoints") if isinstance(one.get("identifier"), str)]
+        is_sound = ends and len(ends) == len(answer.data["endpoints"])
+        is_sound = is_sound and all(one.get("role") in ("SENDER", "RECEIVER") for one in ends)
+        is_sound = is_sound and all(is_safe(answer.url, one.get("url")) for one in ends)
         version = answer.data.get("version") if isinstance(answer.data, dict) else None
-        self.check("details", version == "2.2.1" and is_sound, answer.url, f"HTTP {answer.status}, {answer.data}")
-        found = {
-            one.get("identifier"): one["url"]
-            for one in ends
-            if one.get("role") == "SENDER" and is_absolute(one.get("url"))
-        }
+        self.check("details", version == "2.2.1" and is_sound, answer.url, f"HTTP {answer.status}, {str(ends)[:200]}")
+        senders = [one for one in ends if one.get("role") == "SENDER" and is_safe(answer.url, one.get("url"))]
+        found = {one["identifier"]: one["url"] for one in senders}
         for module in MODULES:
             self.check("modules", module in found, answer.url, f"no SENDER of {module}")
         return {module: found[module] for module in MODULES if module in found}

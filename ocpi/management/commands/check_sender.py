@@ -1,6 +1,7 @@
 """`manage.py check_sender URL --token …`: does an OCPI 2.2.1 Sender, ours or a CPO's, do what its peers rely on?"""
 
 import json
+import re
 from argparse import ArgumentParser
 from typing import Any
 
@@ -38,6 +39,8 @@ class Command(BaseCommand):
         """Visit, print, and exit with 1 where a rule is broken. Raises CommandError when there is nobody to talk to."""
         if not options["token"] and not options["token_url"]:
             raise CommandError("Give --token, or --token-url with --client-id and --client-secret.")
+        if not re.fullmatch(r"[!-~]*", options["token"]):
+            raise CommandError("--token: printable characters without blanks are expected.")
         is_text = options["format"] == "text"
         try:
             bearer = _bearer(options) if options["token_url"] else ""
@@ -46,10 +49,10 @@ class Command(BaseCommand):
                 limit=options["limit"],
                 most_pages=options["most_pages"],
                 examine=examine,
-                say=lambda line: self.stderr.write(f"… {line}") if is_text else None,
+                say=lambda line: self.stderr.write(f"… {_printable(line)}") if is_text else None,
             )
         except conformance.Unreachable as error:
-            raise CommandError(f"No answer: {error}") from error
+            raise CommandError(f"No answer: {_printable(str(error))}") from error
         self.stdout.write(as_text(report) if is_text else as_json(report))
         if not report.is_sound:
             raise SystemExit(1)
@@ -69,7 +72,9 @@ def _bearer(options: dict[str, Any]) -> str:
     """Fetch an access token. Raises CommandError."""
     form = {"grant_type": "client_credentials"} | {name: options[name] for name in ("client_id", "client_secret")}
     try:
-        answer = requests.post(options["token_url"], data=form, timeout=30, allow_redirects=False)
+        with requests.Session() as session:
+            session.trust_env = False
+            answer = session.post(options["token_url"], data=form, timeout=30, allow_redirects=False)
         return str(answer.json()["access_token"])
     except (requests.RequestException, ValueError, KeyError, TypeError) as error:
         raise CommandError(f"No access token from {options['token_url']}: {type(error).__name__}") from error

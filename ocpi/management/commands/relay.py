@@ -8,7 +8,7 @@ from typing import Any
 from django.core.management.base import BaseCommand
 from django.db import InterfaceError, OperationalError, connection
 
-from ocpi import alarms, push, queue
+from ocpi import alarms, counts, push, queue
 
 logger = logging.getLogger(__name__)
 
@@ -29,6 +29,7 @@ class Command(BaseCommand):
         while not stop.wait(LOOK_EVERY_S):
             try:
                 alarms.watch()
+                counts.fold()
                 if queue.doubt() or queue.oldest_due_s() > LATE_S:
                     logger.info("relay: %s requests", push.drain())
             except (OperationalError, InterfaceError) as error:
