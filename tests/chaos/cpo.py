@@ -41,6 +41,7 @@ class Cpo:
         self.accepted: dict[tuple[str, str], list[Accepted]] = {}
         self.answers: Counter[str] = Counter()
         self.odd: list[str] = []  # answers that nobody should get
+        self.unanswered: list[str] = []
         self.took_s: list[float] = []
         self.count = 0  # accepted uploads
         self._connection: http.client.HTTPConnection | None = None
@@ -145,7 +146,8 @@ class Cpo:
             self._connection.request(method, path, body, self.headers)
             answer = self._connection.getresponse()
             raw = answer.read()
-        except (OSError, http.client.HTTPException):
+        except (OSError, http.client.HTTPException) as error:
+            self.unanswered.append(f"{method} {path}: {error!r} after {time.monotonic() - began:.1f} s")
             self._connection.close()
             self._connection = None
             return "no answer"

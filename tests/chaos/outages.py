@@ -124,5 +124,6 @@ class HonestRefusal(Promise):
         )
         verdict.check(not answers["503 late"], f"{answers['503 late']} refusals took more than 8 s")
         if self.is_alone:
-            verdict.check(not answers["no answer"], f"{answers['no answer']} requests had no answer at all")
+            unanswered = [words for cpo in self.cpos for words in cpo.unanswered]
+            verdict.check(not unanswered, f"{len(unanswered)} requests had no answer at all: {unanswered[:3]}")
             verdict.check(back_s <= 5, f"it took {back_s:.1f} s until uploads were accepted again")
