@@ -41,9 +41,8 @@ class OcpiMiddleware:
         response.setdefault("Cache-Control", "no-store")
         compression.compress(request, response)
         if response.status_code == 304:
-            del response[
-                "Content-Length"
-            ]  # that of the body it stands for, or none. Source: RFC 9110, "Content-Length"
+            # No length but that of the body it stands for. Source: RFC 9110, "Content-Length".
+            del response["Content-Length"]
         return response
 
 

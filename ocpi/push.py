@@ -221,7 +221,7 @@ def _write_down(results: list[Result]) -> list[Claimed]:
     results = [result for result in results if result.request_id]
     again: list[Claimed] = []
     for result in results:
-        if result.http_status not in (None, 401):
+        if result.ruling.do in (Do.DELIVERED, Do.REJECTED):  # somebody who has looked at it, not a proxy on the way
             tokens.note_worked(result.claimed.connection.service_account, result.claimed.access_token)
     for result in results:
         if result.ruling.do is Do.REAUTHENTICATE:

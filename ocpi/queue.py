@@ -280,9 +280,8 @@ def send_again(pushes: PushQuerySet) -> int:
 
 
 # Accepted while an earlier request may still arrive: `doubt_until` stays, and then the present state is sent once more.
-_IN_DOUBT = (
-    f"doubt_until > lease_until - interval '{LEASE_S} s'"  # when it was claimed, by the one clock of the database
-)
+# Compared with when the row was claimed, which is by the database's clock too.
+_IN_DOUBT = f"doubt_until > lease_until - interval '{LEASE_S} s'"
 _ACCEPTED = f"""
     UPDATE ocpi_push SET
         state = CASE WHEN version = %(version)s THEN 'delivered' ELSE 'dirty' END,

@@ -1,7 +1,7 @@
 """What X-Total-Count says is counted as it changes, whoever writes; no list is scanned for it."""
 
 import random
-import threading
+from functools import partial
 
 import pytest
 from django.db import connection as database
@@ -12,6 +12,7 @@ from ocpi import counts, store
 from ocpi.models import Location, ShownCount, Tariff
 from tenants.models import Tenant
 from tests import factories
+from tests.chaos.promises import together
 from tests.pushing import later
 
 
@@ -92,11 +93,7 @@ def test_counts_stay_true_while_many_write_and_fold(transactional_db, cpo):
             counts.fold()
         connections.close_all()
 
-    threads = [threading.Thread(target=work, args=(number,)) for number in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    together([partial(work, number) for number in range(4)])
 
     assert told(cpo) == true(cpo) == (60, 0)
 

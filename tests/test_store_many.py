@@ -1,7 +1,7 @@
 """Many objects in one transaction come to what each would come to by itself."""
 
 import random
-import threading
+from functools import partial
 from typing import Any
 
 import pytest
@@ -12,6 +12,7 @@ from ocpi.errors import Refused
 from ocpi.models import Location, Push, Tariff
 from tenants.models import Tenant
 from tests import factories, stored
+from tests.chaos.promises import together
 from tests.documents import connector_body, evse_body, location_body, tariff_body
 
 
@@ -128,7 +129,6 @@ def test_many_are_refused_without_touching_what_is_stored(cpo):
 
 def test_many_and_single_uploads_of_the_same_objects_at_once_lose_nothing(transactional_db, cpo):
     factories.put_tariff(cpo)
-    errors: list[BaseException] = []
 
     def work(number: int) -> None:
         try:
@@ -141,18 +141,11 @@ def test_many_and_single_uploads_of_the_same_objects_at_once_lose_nothing(transa
                     store.put_many("location", cpo, documents)
                 else:
                     one_by_one("location", cpo, documents)
-        except BaseException as error:
-            errors.append(error)
         finally:
             connections.close_all()
 
-    threads = [threading.Thread(target=work, args=(number,)) for number in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    together([partial(work, number) for number in range(4)])
 
-    assert errors == []
     assert Location.objects.filter(tenant=cpo).count() == 10
     assert {one.document["last_updated"] for one in Location.objects.all()} == {"2026-03-06T10:00:00Z"}
 
