@@ -275,11 +275,10 @@ class ListView(SenderView):
             rows_of_page = f"{self._table} WHERE {where} ORDER BY id LIMIT %(limit)s"
         body = "body" if with_bodies else "NULL::bytea"
         query = f"SELECT int8send(id) || timestamptz_send(received_at), {body}, ({total}) FROM {rows_of_page}"
-        with self.tenant.transaction():
-            rows = _fetch(query, parameters, page.limit)
-            if not rows.versions:
-                found = sql.run(f"SELECT ({total})", parameters).fetchone()
-                rows.total = found[0] if found else 0
+        rows = _fetch(query, parameters, page.limit)
+        if not rows.versions:
+            found = sql.run(f"SELECT ({total})", parameters).fetchone()
+            rows.total = found[0] if found else 0
         return rows
 
 
@@ -303,15 +302,14 @@ class _Rows:
 
 
 def _fetch(query: str, parameters: dict[str, Any], limit: int) -> _Rows:
-    """Run the query of a page and take the bytes as the driver got them."""
-    result = sql.run(query, parameters).pgresult
-    assert result is not None  # noqa: S101 - a SELECT has one
-    rows = range(min(result.ntuples, limit))
+    """Run the query of a page and take the bytes as they come."""
+    found = list(sql.stream(query, parameters))
+    rows = found[:limit]
     return _Rows(
-        versions=[result.get_value(row, 0) or b"" for row in rows],
-        documents=[result.get_value(row, 1) or b"" for row in rows],
-        has_more=result.ntuples > limit,
-        total=int.from_bytes(result.get_value(0, 2) or b"", signed=True) if rows else 0,
+        versions=[row[0] for row in rows],
+        documents=[row[1] for row in rows],
+        has_more=len(found) > limit,
+        total=rows[0][2] if rows else 0,
     )
 
 

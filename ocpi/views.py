@@ -12,6 +12,7 @@ from rest_framework.views import APIView
 
 from ocpi import documents, envelope, errors
 from ocpi.models import Location, Tariff
+from tenants.authentication import find_tenant
 from tenants.models import Credential, Tenant, Token
 
 
@@ -33,10 +34,7 @@ class OcpiView(APIView):
 
     def tenant_of(self, credential: Credential, url: dict[str, str]) -> Tenant:
         """Return the tenant the URL names, if the credential covers it. Another's party looks unknown."""
-        own = credential.tenant
-        if own is None:
-            party = {"country_code": url["country_code"].upper(), "party_id": url["party_id"].upper()}
-            own = Tenant.objects.filter(**party, is_active=True).first()
+        own = credential.tenant or find_tenant(url["country_code"], url["party_id"])
         if own is None or not own.owns(url["country_code"], url["party_id"]):
             wanted = "Location" if "location_id" in url else "Tariff" if "tariff_id" in url else "party"
             raise errors.UnknownObject(f"Unknown {wanted}.")

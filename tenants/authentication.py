@@ -29,6 +29,9 @@ _FIND = f"""
       AND (token.expires_at IS NULL OR token.expires_at > clock_timestamp()) AND (tenant.id IS NULL OR tenant.is_active)
     LIMIT 2
 """
+_FIND_TENANT = f"""
+    SELECT {", ".join(_TENANT_COLUMNS)} FROM tenants_tenant WHERE country_code = %s AND party_id = %s AND is_active
+"""
 
 
 class _HeaderAuthentication(BaseAuthentication):
@@ -69,13 +72,19 @@ def find_token(value: str) -> Token | None:
     Source: OCPI 2.2.1 transport_and_format, "Authorization header"; protocol §2.5.
     """
     digests = [secrets.digest(candidate) for candidate in _candidates(value)]
-    rows = sql.run(_FIND, [digests]).fetchall()
+    rows = sql.ask(_FIND, [digests]).fetchall()
     if len(rows) != 1:
         return None
     row, width = rows[0], len(_TOKEN_COLUMNS)
     token = Token.from_db(connection.alias, _TOKEN_COLUMNS, row[:width])
     token.tenant = Tenant.from_db(connection.alias, _TENANT_COLUMNS, row[width:]) if token.tenant_id else None
     return token
+
+
+def find_tenant(country_code: str, party_id: str) -> Tenant | None:
+    """Return the active tenant of a party, in any case."""
+    row = sql.run(_FIND_TENANT, [country_code.upper(), party_id.upper()]).fetchone()
+    return Tenant.from_db(connection.alias, _TENANT_COLUMNS, row) if row else None
 
 
 def _candidates(value: str) -> set[str]:

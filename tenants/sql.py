@@ -4,18 +4,40 @@ Django's cursor binds on the client: each execution is planned anew and bodies t
 upload costs. Same connection, same transaction, same exceptions as Django's.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import psycopg
-from django.db import connection
+from django.db import OperationalError, connection
+
+CHUNK = 50  # rows handed over at once by `stream`: few enough that they stay in the processor's cache
 
 
 def run(sql: str, parameters: Any) -> psycopg.Cursor:
     """Execute and return the cursor. Raises django.db's exceptions."""
     connection.ensure_connection()
     with connection.wrap_database_errors:
-        return psycopg.Cursor(connection.connection).execute(sql, parameters, binary=True)
+        cursor = psycopg.Cursor(connection.connection).execute(sql, parameters, binary=True)
+    connection.health_check_done = True  # type: ignore[attr-defined]  # this says as much as Django's SELECT 1 would
+    return cursor
+
+
+def ask(sql: str, parameters: Any) -> psycopg.Cursor:
+    """Run the question a request begins with; on a new connection where the kept one has died meanwhile."""
+    try:
+        return run(sql, parameters)
+    except OperationalError:
+        if connection.in_atomic_block or connection.is_usable():
+            raise
+        connection.close()
+        return run(sql, parameters)
+
+
+def stream(sql: str, parameters: Any) -> Iterator[tuple]:
+    """Execute and yield rows while they arrive: a result of megabytes is never in memory twice. Raises django.db's exceptions."""
+    connection.ensure_connection()
+    with connection.wrap_database_errors:
+        yield from psycopg.Cursor(connection.connection).stream(sql, parameters, binary=True, size=CHUNK)
 
 
 def run_many(sql: str, rows: Iterable[Any], *, returning: bool = False) -> list[tuple | None]:

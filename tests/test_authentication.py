@@ -194,3 +194,14 @@ def test_token_values_do_not_repeat_and_cannot_be_base64():
     assert len(made) == 1000
     assert all(value.startswith("gw-u.") for value in made)
     assert not any(set(value) <= set(base64.b64encode(bytes(range(256))).decode()) for value in made)
+
+
+def test_token_is_found_although_the_database_hung_up_meanwhile(transactional_db, cpo):
+    header = f"Token {make_token(cpo)}"
+    connection.ensure_connection()
+    other = connection.copy()
+    with other.cursor() as cursor:
+        cursor.execute("SELECT pg_terminate_backend(%s, 1000)", [connection.connection.info.backend_pid])
+    other.close()
+
+    assert ask(header) == OPEN

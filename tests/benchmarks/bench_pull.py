@@ -126,7 +126,14 @@ def _fetch(port: int, paths: list[str], headers: Headers, clients: int, seconds:
         start = number * len(paths) // clients
         asked = {"port": port, "paths": paths[start:] + paths[:start], "headers": headers, "seconds": seconds}
         command = [sys.executable, "-m", "tests.benchmarks.fetch", json.dumps(asked)]
-        running.append(subprocess.Popen(command, cwd=embedded.ROOT, stdout=subprocess.PIPE, text=True))
+        running.append(
+            subprocess.Popen(command, cwd=embedded.ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        )
+    for one in running:
+        assert one.stdout and one.stdout.readline() == "ready\n"
+    for one in running:
+        assert one.stdin
+        print(file=one.stdin, flush=True)
     told = [json.loads(one.communicate()[0]) for one in running]
     took = sorted(second for one in told for second in one["seconds"])
     busy_s = sum(sum(one["seconds"]) for one in told) / clients

@@ -2,7 +2,9 @@
 
 python -m tests.benchmarks.fetch '{"port": 8000, "paths": ["/…"], "headers": {}, "seconds": 2}'
 
-prints {"seconds": […], "bytes": n}: how long each answer took. A process of its own, so that clients share nothing.
+prints "ready", begins at a line on its standard input, and then prints {"seconds": […], "bytes": n}: how long each answer
+took. A process of its own, so that clients share nothing; that begins when told, so that none is measured while another
+one still loads its modules.
 """
 
 import json
@@ -22,6 +24,8 @@ def main(asked: dict[str, Any]) -> dict[str, Any]:
     size = 0
     with socket.create_connection(("127.0.0.1", asked["port"])) as server:
         server.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        print("ready", flush=True)
+        sys.stdin.readline()
         ends_at = time.perf_counter() + asked["seconds"]
         while time.perf_counter() < ends_at or len(took) < len(requests):
             began = time.perf_counter()
