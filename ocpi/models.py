@@ -1,5 +1,8 @@
 """Location and Tariff (validated body + the columns we search), Push (what NDW still lacks), PushAttempt (the proof)."""
 
+import datetime as dt
+import uuid
+
 import orjson
 from django.contrib.postgres.fields import ArrayField
 from django.contrib.postgres.indexes import GinIndex
@@ -303,3 +306,144 @@ class Alarm(models.Model):
 
     def __str__(self) -> str:
         return f"{self.connection} since {self.opened_at}"
+
+
+class Import(models.Model):
+    """One bulk upload: a CPO's objects in one request, worked through in chunks that each commit what they did.
+
+    The body lies in `ImportPart`s, one JSON document a line, until the import has ended; `ImportReport`s keep what became of
+    the lines. Full sets and dry runs are scanned first (nothing stored); what the scan found is the preview.
+    """
+
+    class State(models.TextChoices):
+        """What the CPO sees; `receiving` is not shown to anybody."""
+
+        RECEIVING = "receiving", "Receiving"
+        QUEUED = "queued", "Queued"
+        RUNNING = "running", "Running"
+        HELD = "held", "Held"
+        DONE = "done", "Done"
+        FAILED = "failed", "Failed"
+        DISCARDED = "discarded", "Discarded"
+
+    class Phase(models.TextChoices):
+        """What is done with the lines now."""
+
+        SCAN = "scan", "Scanning"
+        APPLY = "apply", "Storing"
+        REMOVE = "remove", "Removing"
+
+    class Mode(models.TextChoices):
+        """What a set says about objects it lacks."""
+
+        UPSERT = "upsert", "Add and change"
+        FULL = "full", "Everything there is"
+
+    class Kind(models.TextChoices):
+        """What the lines are."""
+
+        LOCATION = "location", "Locations"
+        TARIFF = "tariff", "Tariffs"
+
+    ENDED = (State.DONE, State.FAILED, State.DISCARDED)
+    OPEN = (State.QUEUED, State.RUNNING)
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    tenant = models.ForeignKey(Tenant, models.PROTECT, related_name="imports", db_index=False)
+    kind = models.CharField(max_length=8, choices=Kind)
+    mode = models.CharField(max_length=6, choices=Mode, default=Mode.UPSERT)
+    is_dry_run = models.BooleanField("dry run", default=False)
+    origin = models.CharField(max_length=200, help_text="Who sent it, or the name of the file.")
+    key = models.CharField(max_length=255, null=True, help_text="Idempotency-Key.")  # noqa: DJ001 - absent, not empty
+    digest = models.BinaryField(null=True, help_text="Of the lines: the same key means the same body.")
+    state = models.CharField(max_length=9, choices=State, default=State.RECEIVING)
+    phase = models.CharField(max_length=6, choices=Phase)
+    created_at = models.DateTimeField(default=timezone.now)
+    started_at = models.DateTimeField(null=True, help_text="Of the present phase.")
+    finished_at = models.DateTimeField(null=True)
+    size = models.BigIntegerField(default=0, help_text="Bytes of all lines.")
+    offset = models.BigIntegerField(default=0, help_text="Bytes worked through in this phase.")
+    line = models.PositiveIntegerField(default=0, help_text="Lines worked through in this phase.")
+    removed_pk = models.BigIntegerField(default=0, help_text="As far as what is missing has been removed.")
+    counts = models.JSONField(default=dict)
+    preview = models.JSONField(null=True, help_text="What the scan of a full set came to.")
+    rules = models.JSONField(default=dict, help_text='Findings by rule: {rule: {"count", "severity", "sample"}}.')
+    is_incomplete = models.BooleanField(
+        default=False, help_text="A line has no id that can be read: nothing is removed."
+    )
+    note = models.CharField(max_length=500, blank=True, help_text="Why it is held, has failed, or was discarded.")
+    decided_by = models.CharField(max_length=150, blank=True, help_text="Who accepted or discarded it.")
+
+    class Meta:
+        ordering = ["-created_at"]
+        constraints = [models.UniqueConstraint(fields=["tenant", "key"], name="import_once_per_key")]
+        indexes = [
+            models.Index(fields=["tenant", "-created_at"], name="import_of_tenant"),
+            models.Index("created_at", condition=Q(state__in=["queued", "running"]), name="import_open"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.tenant} {self.get_kind_display()} {self.created_at:%Y-%m-%d %H:%M}"
+
+    @property
+    def progress(self) -> float:
+        """Return how much is done, 0 to 1; a full set is read twice."""
+        if self.state in self.ENDED:
+            return 1.0
+        passes = 1 if self.is_dry_run or self.mode == self.Mode.UPSERT else 2
+        before = self.phase != self.Phase.SCAN and passes == 2
+        done = min(1.0, self.offset / self.size) if self.size else 0.0
+        return round((done + before) / passes, 4)
+
+    @property
+    def rate(self) -> float | None:
+        """Return objects per second in this phase; None before the first."""
+        if not (self.started_at and self.line):
+            return None
+        took = (self.finished_at or timezone.now()) - self.started_at
+        return round(self.line / max(took / dt.timedelta(seconds=1), 0.001), 1)
+
+    @property
+    def eta_s(self) -> float | None:
+        """Return the seconds until it has ended, at the pace so far; None when nobody can know."""
+        if self.state != self.State.RUNNING or not (self.started_at and self.offset):
+            return None
+        took = (timezone.now() - self.started_at) / dt.timedelta(seconds=1)
+        whole = took * self.size / self.offset
+        is_first_of_two = self.phase == self.Phase.SCAN and not self.is_dry_run
+        return round(whole - took + (whole if is_first_of_two else 0), 1)
+
+
+class ImportPart(models.Model):
+    """A piece of an import's lines, compressed; all but the last are of one size."""
+
+    SIZE = 1_048_576  # bytes of lines
+
+    tenant = models.ForeignKey(Tenant, models.PROTECT, related_name="+", db_index=False)
+    part_of = models.ForeignKey(Import, models.CASCADE, related_name="parts", db_index=False)
+    number = models.PositiveIntegerField()
+    data = models.BinaryField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["tenant", "part_of", "number"], name="import_part_once")]
+        indexes = [models.Index(fields=["part_of", "number"], name="import_part_order")]
+
+    def __str__(self) -> str:
+        return f"{self.part_of_id} {self.number}"
+
+
+class ImportReport(models.Model):
+    """What became of some lines of an import, and which ids they had."""
+
+    tenant = models.ForeignKey(Tenant, models.PROTECT, related_name="+", db_index=False)
+    report_of = models.ForeignKey(Import, models.CASCADE, related_name="reports", db_index=False)
+    phase = models.CharField(max_length=6, choices=Import.Phase)
+    first_line = models.PositiveIntegerField()
+    data = models.BinaryField(help_text="Compressed JSON lines: [line, id, outcome, findings].")
+    ids = ArrayField(models.TextField(), default=list, help_text="Of a full set: lower case.")
+
+    class Meta:
+        indexes = [models.Index(fields=["report_of", "phase", "id"], name="import_report_order")]
+
+    def __str__(self) -> str:
+        return f"{self.report_of_id} {self.first_line}"

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from django.core.exceptions import ValidationError
-from django.core.validators import RegexValidator
+from django.core.validators import MaxValueValidator, RegexValidator
 from django.db import models, transaction
 from django.db.models import Q
 from django.db.models.functions import Now, Upper
@@ -42,6 +42,14 @@ class Tenant(models.Model):
     contact_name = models.CharField(max_length=100, blank=True)
     contact_email = models.EmailField(blank=True)
     is_active = models.BooleanField("active", default=True, help_text="An inactive tenant's credentials answer 401.")
+    brake_percent = models.PositiveSmallIntegerField(
+        "brake",
+        default=10,
+        db_default=10,
+        validators=[MaxValueValidator(100)],
+        help_text="A full set that would remove more than so many per cent of the EVSEs (or tariffs), and at least 5, is "
+        "held until an operator accepts it.",
+    )
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:

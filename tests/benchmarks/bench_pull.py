@@ -130,7 +130,8 @@ def _fetch(port: int, paths: list[str], headers: Headers, clients: int, seconds:
             subprocess.Popen(command, cwd=embedded.ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         )
     for one in running:
-        assert one.stdout and one.stdout.readline() == "ready\n"
+        assert one.stdout
+        assert one.stdout.readline() == "ready\n"
     for one in running:
         assert one.stdin
         print(file=one.stdin, flush=True)
