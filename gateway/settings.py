@@ -196,11 +196,15 @@ CELERY_BEAT_SCHEDULE = {
     "spread": {"task": "ocpi.tasks.spread", "schedule": 5.0, "options": {"expires": 5}},
     "counts": {"task": "ocpi.tasks.fold_counts", "schedule": 60.0, "options": {"expires": 60}},
     "recheck": {"task": "ocpi.tasks.recheck_stored", "schedule": 60.0, "options": {"expires": 60}},
+    "imports": {"task": "ocpi.tasks.run_imports", "schedule": 5.0, "options": {"expires": 5, "queue": "imports"}},
+    "prune_imports": {"task": "ocpi.tasks.prune_imports", "schedule": 3600.0, "options": {"expires": 3600}},
     "prune": {"task": "ocpi.tasks.prune_attempts", "schedule": 3600.0, "options": {"expires": 3600}},
     "watch": {"task": "ocpi.tasks.watch", "schedule": 10.0, "options": {"expires": 10}},
     "days": {"task": "ocpi.tasks.close_days", "schedule": 1800.0, "options": {"expires": 1800}},
     "reconcile": {"task": "ocpi.tasks.reconcile_deliveries", "schedule": _NIGHTLY, "options": {"expires": 3600}},
 }
+
+IMPORT_MAX_BYTES = env.int("IMPORT_MAX_BYTES", default=1_073_741_824)  # of one bulk upload, decompressed
 
 # The alarm that NDW lacks a change for too long; without ALERT_EMAILS it is only logged.
 ALERT_EMAILS = env.list("ALERT_EMAILS", default=[])

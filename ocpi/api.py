@@ -14,8 +14,8 @@ from django.http import HttpResponse
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 
-from ocpi import bodies, errors, openapi, problems, rules, store
-from ocpi.rules import prices, profiles, uploads
+from ocpi import bodies, documents, errors, openapi, problems, rules, store
+from ocpi.rules import prices, profiles
 from ocpi.rules.findings import Finding, in_order
 from ocpi.views import OcpiView, base_url
 from tenants.authentication import UploadToken
@@ -101,23 +101,9 @@ class ValidateView(RestView):
             raise errors.BadParameter(f"kind: missing; it is one of {', '.join(KINDS)}")
         language = chosen(request.GET, "lang", LANGUAGES) or "en"
         document = bodies.read_body(request, needs_type=False)
-        foreign = _settle_party(document, self.tenant) if kind in STORED_KINDS else []
+        foreign = documents.settle_party(document, self.tenant) if kind in STORED_KINDS else []
         verdict = rules.check(kind, document)
         return answer(_judged(self.tenant, document, verdict, foreign, language))
-
-
-def _settle_party(document: Any, tenant: Tenant) -> list[Finding]:
-    """Give an object the tenant's party as the tenant spells it, unless it names another; return what is wrong then."""
-    if not isinstance(document, dict):
-        return []
-    foreign = []
-    for name in ("country_code", "party_id"):
-        own, given = getattr(tenant, name), document.get(name)
-        if given is None or (isinstance(given, str) and given.lower() == own.lower()):
-            document[name] = own
-        elif isinstance(given, str):
-            foreign.append(uploads.FOREIGN_PARTY.at(f"/{name}", name=name, value=rules.shown(given), own=tenant))
-    return foreign
 
 
 def _judged(

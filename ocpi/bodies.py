@@ -1,6 +1,7 @@
 """The body of a request, read by ourselves and parsed strictly: for uploads over OCPI and for the plain REST side."""
 
 import re
+from collections.abc import Iterator
 from typing import Any
 
 from django.utils.http import parse_header_parameters
@@ -33,21 +34,24 @@ def read_body(request: Request, *, needs_type: bool = True) -> Any:
 
 
 def _raw(request: Request) -> bytes:
+    return b"".join(pieces(request, LARGEST_BODY))
+
+
+def pieces(request: Request, largest: int) -> Iterator[bytes]:
+    """Yield the body of a request as it comes in, of a known length or chunked. Raises TooLarge, Malformed."""
     length = request.META.get("CONTENT_LENGTH") or "0"
     is_chunked = "HTTP_TRANSFER_ENCODING" in request.META
     if not is_chunked and not _DIGITS.fullmatch(length):
         raise errors.Malformed("Content-Length is not a number.")
+    too_large = errors.TooLarge(f"The body may have at most {largest} bytes.")
     stream = request.META["wsgi.input"]
-    left = LARGEST_BODY + 1 if is_chunked else int(length)
-    if left > LARGEST_BODY and not is_chunked:
-        raise errors.TooLarge(f"The body may have at most {LARGEST_BODY} bytes.")
-    pieces = []
+    left = largest + 1 if is_chunked else int(length)
+    if left > largest and not is_chunked:
+        raise too_large
     while left > 0 and (piece := stream.read(min(left, 65536))):
-        pieces.append(piece)
         left -= len(piece)
-    raw = b"".join(pieces)
-    if len(raw) > LARGEST_BODY:
-        raise errors.TooLarge(f"The body may have at most {LARGEST_BODY} bytes.")
+        if is_chunked and not left:
+            raise too_large
+        yield piece
     if not is_chunked and left:
         raise errors.Malformed("The body ended before its Content-Length.")
-    return raw

@@ -10,9 +10,11 @@ import datetime as dt
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 from ocpi.envelope import timestamp
 from ocpi.rules import Finding, Rule, shown, uploads
+from tenants.models import Tenant
 
 REMOVED = "REMOVED"
 _MANDATORY_IN_CONNECTOR = ("max_electric_power", "tariff_ids")
@@ -90,6 +92,20 @@ _SEPARATORS = str.maketrans("", "", "*- ")
 _EVSE_ID = re.compile(r"[A-Z]{2}[A-Z0-9]{3}E[A-Z0-9]+").fullmatch
 
 
+def settle_party(document: Any, tenant: Tenant) -> list[Finding]:
+    """Give an object the tenant's party as the tenant spells it, unless it names another; return what is wrong then."""
+    if not isinstance(document, dict):
+        return []
+    foreign = []
+    for name in ("country_code", "party_id"):
+        own, given = getattr(tenant, name), document.get(name)
+        if given is None or (isinstance(given, str) and given.lower() == own.lower()):
+            document[name] = own
+        elif isinstance(given, str):
+            foreign.append(uploads.FOREIGN_PARTY.at(f"/{name}", name=name, value=shown(given), own=tenant))
+    return foreign
+
+
 @dataclass
 class Merge:
     """One upload being merged: what was sent before, what is from now on, and what to tell the CPO."""
@@ -128,6 +144,13 @@ class Merge:
         if evses:
             new["evses"] = evses
         return self._settle("", old, new, own, "evses")
+
+    def removed(self, location: dict) -> dict:
+        """Return the Location to store when a full set lacks it: all its EVSEs are REMOVED."""
+        self.sent = dict(self.before)
+        evses = location.get("evses") or []
+        new = {**location, "evses": [evse if evse["status"] == REMOVED else self._removed(evse) for evse in evses]}
+        return self._settle("", location, new, self.sent_before("", location), "evses")
 
     def child(self, location: dict, evse: dict, own: str) -> dict:
         """Return the Location to store when one EVSE (sent with `own` as last_updated) is put into it."""
@@ -183,6 +206,10 @@ class Merge:
         if order(self.sent_before(key, evse)) > order(own):
             self.note("/evses", uploads.NEWER_KEPT, uid=shown(evse["uid"]))
             return evse
+        return self._removed(evse)
+
+    def _removed(self, evse: dict) -> dict:
+        key = evse["uid"].lower()
         self.note("/evses", uploads.SET_REMOVED, uid=shown(evse["uid"]))
         stamp = latest(just_after(evse["last_updated"]), self.now)
         self.sent[key] = self.sent_before(key, evse)

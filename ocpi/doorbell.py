@@ -10,6 +10,7 @@ import os
 import threading
 import time
 from functools import cache
+from typing import NamedTuple
 
 import redis
 from celery import current_app
@@ -17,8 +18,17 @@ from django.conf import settings
 
 logger = logging.getLogger(__name__)
 
-KEY = "gateway:doorbell"
-TASK = "ocpi.tasks.drain"
+
+class Bell(NamedTuple):
+    """One door: what wakes its workers."""
+
+    key: str
+    task: str
+    queue: str
+
+
+PUSH = Bell("gateway:doorbell", "ocpi.tasks.drain", "push")
+IMPORTS = Bell("gateway:doorbell:imports", "ocpi.tasks.run_imports", "imports")
 REST_S = 10.0  # after a failure, before Redis is tried again
 ANSWERED_WITHIN_S = 5  # a ring nobody answered is forgotten after this
 
@@ -32,8 +42,9 @@ def _redis(pid: int) -> redis.Redis:
 class _Ringer(threading.Thread):
     """Rings once for however many changes came meanwhile."""
 
-    def __init__(self) -> None:
+    def __init__(self, bell: Bell) -> None:
         super().__init__(name="doorbell", daemon=True)
+        self.bell = bell
         self.wanted = threading.Event()
 
     def run(self) -> None:
@@ -41,29 +52,28 @@ class _Ringer(threading.Thread):
             self.wanted.wait()
             self.wanted.clear()
             try:
-                if _redis(os.getpid()).set(KEY, 1, nx=True, ex=ANSWERED_WITHIN_S):
-                    current_app.send_task(TASK, queue="push", expires=30)
+                if _redis(os.getpid()).set(self.bell.key, 1, nx=True, ex=ANSWERED_WITHIN_S):
+                    current_app.send_task(self.bell.task, queue=self.bell.queue, expires=30)
             except Exception as error:  # whatever Redis does, the sweep and the relay deliver
                 logger.warning("Doorbell not heard, the sweep will find the change: %s", type(error).__name__)
                 time.sleep(REST_S)
 
 
-_ringer: tuple[int, _Ringer] | None = None
+_ringers: dict[tuple[int, Bell], _Ringer] = {}
 
 
-def ring() -> None:
+def ring(bell: Bell = PUSH) -> None:
     """Ask for a drain soon; returns at once."""
-    global _ringer
-    pid = os.getpid()
-    if _ringer is None or _ringer[0] != pid:
-        _ringer = (pid, _Ringer())
-        _ringer[1].start()
-    _ringer[1].wanted.set()
+    key = (os.getpid(), bell)
+    if key not in _ringers:
+        _ringers[key] = _Ringer(bell)
+        _ringers[key].start()
+    _ringers[key].wanted.set()
 
 
-def answer() -> None:
+def answer(bell: Bell = PUSH) -> None:
     """Let the next change ring again; called by a drain before it looks for work."""
     try:
-        _redis(os.getpid()).delete(KEY)
+        _redis(os.getpid()).delete(bell.key)
     except redis.RedisError:
         logger.debug("Redis is away; the ring expires by itself")

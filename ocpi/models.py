@@ -33,6 +33,9 @@ class OcpiObject(models.Model):
     edition = models.CharField(
         max_length=8, default="", db_default="", help_text="Of the rule book the verdict was made with."
     )
+    digest = models.BinaryField(
+        null=True, help_text="Of the import line that made it what it is; None after any other upload."
+    )
     created_at = models.DateTimeField(default=timezone.now)
     received_at = models.DateTimeField(default=timezone.now, help_text="When the last applied upload came in.")
 
@@ -360,6 +363,7 @@ class Import(models.Model):
     phase = models.CharField(max_length=6, choices=Phase)
     created_at = models.DateTimeField(default=timezone.now)
     started_at = models.DateTimeField(null=True, help_text="Of the present phase.")
+    worked_at = models.DateTimeField(null=True, help_text="Of the last chunk; imports take turns.")
     finished_at = models.DateTimeField(null=True)
     size = models.BigIntegerField(default=0, help_text="Bytes of all lines.")
     offset = models.BigIntegerField(default=0, help_text="Bytes worked through in this phase.")

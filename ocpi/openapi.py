@@ -72,6 +72,11 @@ def answers(schema: Schema, description: str, *faults: int) -> Any:
     return {(200, "application/json"): OpenApiResponse(schema, description)} | problems
 
 
+def accepted(schema: Schema, description: str) -> Any:
+    """Return the response 202 of a view whose work goes on."""
+    return {(202, "application/json"): OpenApiResponse(schema, description)}
+
+
 def query(name: str, description: str, *choices: str, **options: Any) -> OpenApiParameter:
     """Return a parameter of the query, a string unless `type` says otherwise."""
     return OpenApiParameter(name, options.pop("type", str), description=description, enum=choices or None, **options)
@@ -163,6 +168,15 @@ NEXT: Schema = {"type": ["string", "null"], "format": "uri", "description": "The
 CODE: Schema = {"type": ["integer", "null"]}
 MAYBE: Schema = MOMENT | {"type": ["string", "null"]}
 ANSWER: Schema = TEXT | {"maxLength": 500, "description": "What NDW answered, word for word, or why it did not."}
+OUTCOMES = ["created", "updated", "unchanged", "refused", "stale", "removed"]
+_COUNTED = ("received", *OUTCOMES, "warned")
+COUNTS = {
+    "type": "object",
+    "properties": {name: {"type": "integer"} for name in _COUNTED},
+    "required": [*_COUNTED],
+    "additionalProperties": False,
+}
+MAYBE_TEXT = {"type": ["string", "null"]}
 OWN: dict[str, Schema] = {
     "Finding": closed(
         description="One thing noticed about an object. [All rules](/api/docs/rules/) have a place in the rule book.",
@@ -245,6 +259,30 @@ OWN: dict[str, Schema] = {
             )
         ),
         next=NEXT,
+    ),
+    "Import": closed(
+        optional=("preview",),
+        id=TEXT,
+        kind={"enum": ["locations", "tariffs"]},
+        mode={"enum": ["upsert", "full"]},
+        dry_run={"type": "boolean"},
+        state={"enum": ["queued", "running", "held", "done", "failed", "discarded"]},
+        counts=COUNTS,
+        progress={"type": "number", "minimum": 0, "maximum": 1},
+        rate={"type": ["number", "null"], "description": "Objects per second."},
+        eta_s={"type": ["number", "null"], "description": "Seconds until it has ended, at this pace."},
+        created_at=MOMENT,
+        finished_at=MAYBE,
+        note=TEXT | {"description": "Why it is held or has failed."},
+        rules=listed(
+            closed(name=TEXT, rule=TEXT, severity=TEXT, count={"type": "integer"}, sample=listed(TEXT)),
+            "Findings by rule, with some ids.",
+        ),
+        preview={"type": "object", "description": "What the scan of a full set or a dry run came to."},
+    ),
+    "Imports": closed(results=listed(ref("Import"))),
+    "ImportResult": closed(
+        line={"type": "integer"}, id=MAYBE_TEXT, outcome={"enum": OUTCOMES}, findings=listed(ref("Finding"))
     ),
     "Envelope": closed(
         description="The answer of every OCPI endpoint. 1000 is success, 2xxx the caller's fault, 3xxx ours.",

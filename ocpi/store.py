@@ -33,6 +33,7 @@ class Outcome:
     created: bool = False
     changed: bool = True
     findings: list[Finding] = field(default_factory=list)
+    removed: int = 0  # EVSEs the upload lacks, set REMOVED
 
 
 @dataclass
@@ -60,11 +61,19 @@ def _put(kind: rules.Kind, tenant: Tenant, document: object) -> Outcome:
         # Another upload created it between the two statements: now there is a row to lock.
 
 
-def put_many(kind: rules.Kind, tenant: Tenant, documents: Sequence[object]) -> list[Outcome | Refused]:
+def put_many(
+    kind: rules.Kind,
+    tenant: Tenant,
+    documents: Sequence[object],
+    *,
+    digests: Sequence[bytes] = (),
+    is_dry_run: bool = False,
+) -> list[Outcome | Refused]:
     """Create or replace many Locations or Tariffs in one transaction; return what became of each, or why it was refused.
 
-    Each gets what an upload of its own would, but what is unchanged is not compared with other objects. An id may be among
-    them only once. Raises ValueError.
+    Each gets what an upload of its own would, but what is unchanged is not compared with other objects. `digests` are kept
+    beside the objects, as what they were made of. A dry run stores nothing, and compares only what there is with what came.
+    An id may be among them only once. Raises ValueError.
     """
     verdicts = [rules.check(kind, document) for document in documents]
     ids = [verdict.document["id"].lower() for verdict in verdicts if not verdict.errors]
@@ -72,24 +81,31 @@ def put_many(kind: rules.Kind, tenant: Tenant, documents: Sequence[object]) -> l
         raise ValueError("an id is there twice")
     while True:
         with tenant.transaction():
-            found = _put_all(kind, tenant, verdicts)
-            if found is not None:
-                return found
+            plans = _plan_all(kind, tenant, verdicts)
+            for plan, digest in zip(plans, digests, strict=False):
+                if isinstance(plan, _Plan) and plan.write:
+                    plan.write.columns["digest"] = digest
+            if is_dry_run or _carry_out_all(plans):
+                return [plan.outcome if isinstance(plan, _Plan) else plan for plan in plans]
             transaction.set_rollback(True)  # another upload created one of them meanwhile: now there is a row to lock
 
 
-def _put_all(kind: rules.Kind, tenant: Tenant, verdicts: list[rules.Verdict]) -> list[Outcome | Refused] | None:
+def _plan_all(kind: rules.Kind, tenant: Tenant, verdicts: list[rules.Verdict]) -> list[_Plan | Refused]:
     good = [verdict.document["id"] for verdict in verdicts if not verdict.errors]
     locked = rows.lock_many(kind, tenant, good)
-    plans = [_plan_one(kind, tenant, verdict, locked) for verdict in verdicts]
+    return [_plan_one(kind, tenant, verdict, locked) for verdict in verdicts]
+
+
+def _carry_out_all(plans: list[_Plan | Refused]) -> bool:
+    """Write what is to be written; False when another upload inserted one of the objects first."""
     # By id: whoever inserts waits for who inserts or changes the same, and never in a circle.
     to_write = sorted((plan for plan in plans if isinstance(plan, _Plan) and plan.write), key=_id)
     written = rows.write_many([plan.write for plan in to_write if plan.write])
     if None in written:
-        return None
+        return False
     for plan, one in zip(to_write, written, strict=True):
         _add_odd_together(plan, one)
-    return [plan.outcome if isinstance(plan, _Plan) else plan for plan in plans]
+    return True
 
 
 def _id(plan: _Plan) -> str:
@@ -172,6 +188,18 @@ def patch_evse(tenant: Tenant, location_id: str, evse_uid: str, patch: object) -
         return _put_child(tenant, row, location, verdict, own)
 
 
+def remove_evses(tenant: Tenant, location_id: str) -> Outcome:
+    """Set every EVSE of a Location REMOVED, as a full set that lacks it asks. Raises Refused, UnknownObject."""
+    with tenant.transaction():
+        row = rows.lock("location", tenant, location_id) or _unknown("Location")
+        old, merge = orjson.loads(row.body), _merge(row)
+        verdict = rules.check("location", merge.removed(old))
+        plan = _plan_write(tenant, row, old, verdict, merge, row.unknown)
+        plan.outcome.findings = merge.notes
+        plan.outcome.removed = len(merge.notes)
+        return _of_known(tenant, plan)
+
+
 def put_connector(tenant: Tenant, location_id: str, evse_uid: str, document: object) -> Outcome:
     """Create or replace one Connector of a known EVSE. Raises Refused, Stale, UnknownObject."""
     verdict = rules.check("connector", document)
@@ -221,6 +249,7 @@ def _replace_location(tenant: Tenant, row: Row, verdict: rules.Verdict, own: str
     checked = verdict if new == document else rules.check("location", new)
     plan = _plan_write(tenant, row, old, checked, merge, verdict.unknown)
     plan.outcome.findings = checked.gaps + verdict.warnings + merge.notes + plan.outcome.findings
+    plan.outcome.removed = sum(note.broken is uploads.SET_REMOVED for note in merge.notes)
     return plan
 
 
@@ -505,6 +534,7 @@ def _columns(kind: rules.Kind, verdict: rules.Verdict, sent: dict | None, unknow
         "last_updated": verdict.document["last_updated"],
         "cpo_times": Jsonb(sent) if sent else None,
         "unknown": Jsonb(unknown) if unknown else None,
+        "digest": None,
         "received_at": _now(),
     } | _judgement(kind, verdict.findings, unknown)
 

@@ -7,7 +7,7 @@ it has not acknowledged in the middle (and, while Redis is away, itself: kombu 5
 from celery import shared_task
 from django.db.models import F, Q
 
-from ocpi import alarms, backlog, clock, counts, push, recheck, reconcile
+from ocpi import alarms, backlog, clock, counts, doorbell, imports, push, recheck, reconcile
 from tenants.models import Connection
 
 
@@ -29,6 +29,20 @@ def spread() -> int:
 def prune_attempts() -> int:
     """Delete attempts that are no longer needed as proof."""
     return backlog.prune_attempts()
+
+
+@shared_task(acks_late=False)
+def run_imports() -> None:
+    """Work on bulk uploads for at most ten seconds; started by the doorbell and by beat."""
+    doorbell.answer(doorbell.IMPORTS)
+    if imports.work():
+        imports.ring()
+
+
+@shared_task(acks_late=False)
+def prune_imports() -> int:
+    """Delete bulk uploads of long ago."""
+    return imports.prune()
 
 
 @shared_task(acks_late=False)

@@ -3,7 +3,7 @@
 from django.urls import URLPattern, re_path
 from django.views import View
 
-from ocpi import api, api_deliveries, receive, serve
+from ocpi import api, api_deliveries, api_imports, receive, serve
 
 PARTY = r"(?P<country_code>[^/]+)/(?P<party_id>[^/]+)"
 LOCATION = r"(?P<location_id>[^/]+)"
@@ -36,4 +36,7 @@ urlpatterns = [
     route(f"{REST}/deliveries", api_deliveries.DeliveriesView, "rest-deliveries"),
     route(f"{REST}/locations", api_deliveries.LocationsView, "rest-locations"),
     route(f"{REST}/tariffs", api_deliveries.TariffsView, "rest-tariffs"),
+    route(f"{REST}/imports", api_imports.ImportsView, "rest-imports"),
+    route(f"{REST}/imports/(?P<import_id>[^/]+)", api_imports.ImportView, "rest-import"),
+    route(f"{REST}/imports/(?P<import_id>[^/]+)/results", api_imports.ResultsView, "rest-import-results"),
 ]

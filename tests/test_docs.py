@@ -12,7 +12,7 @@ from django.core.management import call_command
 from django.urls import reverse
 from django.utils import timezone
 
-from ocpi import api, api_deliveries, openapi_ocpi, urls
+from ocpi import api, api_deliveries, api_imports, openapi_ocpi, urls
 from ocpi.models import PushAttempt
 from ocpi.rules import LANGUAGES, RULES, check_patch, listing, profiles
 from ocpi.rules.index import PRINCIPLES
@@ -78,7 +78,7 @@ def test_schema_has_every_route_and_method():
     }
 
     assert {(path, method) for path, method, _ in operations()} == expected | {("/oauth/token", "post")}
-    assert len(expected) == 26
+    assert len(expected) == 30
     assert not [path for path, _, _ in operations() if re.search(r"[\[\]?^\\<>]|/$", path)]
 
 
@@ -90,6 +90,7 @@ def test_schema_every_path_is_a_url_of_ours():
         "evse_uid": "E",
         "connector_id": "1",
         "tariff_id": "T",
+        "import_id": "I",
     }
 
     for pattern in urls.urlpatterns:
@@ -166,6 +167,11 @@ def test_schema_choices_are_those_the_views_take():
         ("/api/v1/deliveries", "state"): set(api_deliveries.STATES),
         ("/api/v1/deliveries", "kind"): set(api.STORED_KINDS),
         ("/api/v1/deliveries", "environment"): {"staging", "production"},
+        ("/api/v1/imports", "kind"): set(api.STORED_KINDS),
+        ("/api/v1/imports", "mode"): set(api_imports.MODES),
+        ("/api/v1/imports", "dry_run"): {"true", "false"},
+        ("/api/v1/imports/{import_id}/results", "format"): set(api_imports.FORMATS),
+        ("/api/v1/imports/{import_id}/results", "lang"): set(LANGUAGES),
     }
 
 

@@ -61,6 +61,10 @@ class Migration(migrations.Migration):
                 ),
                 ("created_at", models.DateTimeField(default=django.utils.timezone.now)),
                 ("started_at", models.DateTimeField(help_text="Of the present phase.", null=True)),
+                (
+                    "worked_at",
+                    models.DateTimeField(help_text="Of the last chunk; imports take turns.", null=True),
+                ),
                 ("finished_at", models.DateTimeField(null=True)),
                 ("size", models.BigIntegerField(default=0, help_text="Bytes of all lines.")),
                 ("offset", models.BigIntegerField(default=0, help_text="Bytes worked through in this phase.")),
@@ -193,6 +197,20 @@ class Migration(migrations.Migration):
         migrations.AddIndex(
             model_name="importreport",
             index=models.Index(fields=["report_of", "phase", "id"], name="import_report_order"),
+        ),
+        migrations.AddField(
+            model_name="location",
+            name="digest",
+            field=models.BinaryField(
+                help_text="Of the import line that made it what it is; None after any other upload.", null=True
+            ),
+        ),
+        migrations.AddField(
+            model_name="tariff",
+            name="digest",
+            field=models.BinaryField(
+                help_text="Of the import line that made it what it is; None after any other upload.", null=True
+            ),
         ),
         migrations.RunSQL(EXTERNAL.format("part"), migrations.RunSQL.noop),
         migrations.RunSQL(EXTERNAL.format("report"), migrations.RunSQL.noop),

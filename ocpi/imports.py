@@ -1,0 +1,461 @@
+"""Work on bulk uploads: read lines from where an import stands, judge and write them in batches through `ocpi.store`.
+
+A batch, its report, the counts and the place are one transaction: a killed worker goes on where it was, nothing twice, nothing
+half. A full set is scanned before it is applied: what it would remove decides whether an operator is asked. A line that made
+an object what it is (its digest is kept beside it) needs no second look.
+Source: design §3, §7 "Full sets"; performance, point 9.
+"""
+
+import datetime as dt
+import logging
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from typing import Any, NamedTuple
+
+import orjson
+import zstandard
+from django.db import OperationalError, transaction
+from django.db.models import F
+from django.utils import timezone
+
+from ocpi import documents, doorbell, errors, reader, rows, rules, store
+from ocpi.intake import LARGEST_DOCUMENT
+from ocpi.models import Import, ImportPart, ImportReport
+from ocpi.rules import Finding, uploads
+from tenants import sql
+
+logger = logging.getLogger(__name__)
+
+BATCH, BATCH_BYTES = 1000, 4_000_000  # lines of one transaction
+LEAST_REMOVED = 5  # EVSEs or Tariffs: fewer pull no brake
+SAMPLES = 10  # ids of each kind in a preview, and of a rule
+KEPT = dt.timedelta(days=90)
+ABANDONED = dt.timedelta(days=1)  # an import whose body never came in whole
+
+State, Phase = Import.State, Import.Phase
+COUNTS = ("received", "created", "updated", "unchanged", "refused", "stale", "removed", "warned")
+
+
+def ring() -> None:
+    """Wake the worker; what it misses, beat finds."""
+    doorbell.ring(doorbell.IMPORTS)
+
+
+def work(longest_s: float = 10) -> bool:
+    """Work on imports for so long at most, first on those that waited longest; return whether there is more to do."""
+    until = time.monotonic() + longest_s
+    for one in Import.objects.filter(state__in=Import.OPEN).order_by(F("worked_at").asc(nulls_first=True))[:20]:
+        lines = None
+        while time.monotonic() < until and (lines := _chunk(one, lines)):
+            pass
+    return Import.objects.filter(state__in=Import.OPEN).exists()
+
+
+def _chunk(one: Import, lines: "_Lines | None") -> "_Lines | None":
+    """Do the next batch of an import in one transaction; None when it goes no further, or another worker has it."""
+    found = None
+    try:
+        with one.tenant.transaction():
+            still = Import.objects.select_related("tenant").filter(pk=one.pk, state__in=Import.OPEN)
+            found = still.select_for_update(skip_locked=True, of=("self",)).first()
+            if found is None:
+                return None
+            lines = lines if lines and lines.offset == found.offset else _Lines(found)
+            _step(found, lines)
+            return lines if found.state == State.RUNNING else None
+    except OperationalError:
+        raise  # PostgreSQL is away, or chose us in a deadlock: the next chunk begins where this one did
+    except Exception as error:
+        logger.exception("import %s cannot go on", one.pk)
+        line = found.line if found else 0
+        note = f"Internal error ({type(error).__name__}) behind line {line}; what was done before stays."
+        ended = {"state": State.FAILED, "note": note, "finished_at": timezone.now()}
+        Import.objects.filter(pk=one.pk, state__in=Import.OPEN).update(**ended)
+        return None
+
+
+def _step(one: Import, lines: "_Lines") -> None:
+    """Do the next batch of an import, and what follows its last."""
+    now = timezone.now()
+    one.state, one.worked_at = State.RUNNING, now
+    one.started_at = one.started_at or now
+    if not one.counts:
+        one.counts = dict.fromkeys(COUNTS, 0)
+    if not one.tenant.is_active:
+        one.state, one.note, one.finished_at = State.FAILED, "The tenant is not active.", now
+    elif one.phase == Phase.REMOVE:
+        _remove_some(one)
+    else:
+        batch = lines.take()
+        if batch:
+            _Batch(one, batch).work()
+            one.offset, one.line = batch[-1].end, batch[-1].number
+        else:
+            _end_phase(one)
+    one.save()
+    if one.state in Import.ENDED:
+        one.parts.all().delete()
+        logger.info("import %s of %s: %s %s", one.pk, one.tenant, one.state, one.counts)
+
+
+# --- Lines -------------------------------------------------------------------------------------------------------------
+
+
+class Line(NamedTuple):
+    """A line: where it ends, and its bytes; None when it is too long to be read."""
+
+    number: int
+    end: int
+    raw: bytes | None
+
+
+class _Lines:
+    """The lines of an import from where it stands."""
+
+    def __init__(self, one: Import) -> None:
+        self.offset = one.offset
+        self._source = _read(one)
+
+    def take(self) -> list[Line]:
+        """Return the lines of the next batch; [] at the end."""
+        batch: list[Line] = []
+        size = 0
+        while len(batch) < BATCH and size < BATCH_BYTES:
+            line = next(self._source, None)
+            if line is None:
+                break
+            batch.append(line)
+            size += len(line.raw or b"")
+        if batch:
+            self.offset = batch[-1].end
+        return batch
+
+
+def _read(one: Import) -> Iterator[Line]:
+    """Yield the lines behind an import's offset; of one that is too long only where it ends."""
+    part, skip = divmod(one.offset, ImportPart.SIZE)
+    number, at, rest, is_too_long = one.line, one.offset, b"", False
+    while True:
+        data = one.parts.filter(number=part).values_list("data", flat=True).first()
+        if data is None:
+            break
+        *whole, rest = (rest + zstandard.decompress(bytes(data))[skip:]).split(b"\n")
+        part, skip = part + 1, 0
+        for raw in whole:
+            number, at = number + 1, at + len(raw) + 1
+            if is_too_long or len(raw) > LARGEST_DOCUMENT:
+                yield Line(number, at, None)
+            else:
+                yield Line(number, at, raw)
+            is_too_long = False
+        if len(rest) > LARGEST_DOCUMENT:
+            at, rest, is_too_long = at + len(rest), b"", True
+    if rest or is_too_long:
+        yield Line(number + 1, at + len(rest), None if is_too_long or len(rest) > LARGEST_DOCUMENT else rest)
+
+
+# --- A batch -----------------------------------------------------------------------------------------------------------
+
+_KNOWN = {
+    "location": "SELECT digest, findings FROM ocpi_location WHERE tenant_id = %s AND lower(ocpi_id) = ANY (%s)"
+    " AND digest = ANY (%s) AND edition = %s",
+    "tariff": "SELECT digest, findings FROM ocpi_tariff WHERE tenant_id = %s AND lower(ocpi_id) = ANY (%s)"
+    " AND digest = ANY (%s) AND edition = %s AND deleted_at IS NULL",
+}
+
+
+@dataclass
+class _Document:
+    """A line that is not blank, and what became of it."""
+
+    line: Line
+    digest: bytes = b""
+    shown_id: str | None = None
+    outcome: str = ""
+    findings: list[Finding] = field(default_factory=list)
+    removed: int = 0
+
+    def refuse(self, finding: Finding) -> None:
+        self.outcome, self.findings = "refused", [finding]
+
+
+class _Batch:
+    """The lines of one transaction."""
+
+    def __init__(self, one: Import, lines: list[Line]) -> None:
+        self.one = one
+        self.kind: rules.Kind = one.kind  # type: ignore[assignment]
+        self.documents = [_Document(line) for line in lines if line.raw is None or line.raw.strip()]
+
+    def work(self) -> None:
+        """Judge, write and report."""
+        self._identify()
+        self._pass_known()
+        self._put([each for each in self.documents if not each.outcome])
+        _report(self.one, self.documents)
+
+    def _identify(self) -> None:
+        for each in self.documents:
+            if each.line.raw is None:
+                each.refuse(uploads.TOO_LARGE.at("", bytes=LARGEST_DOCUMENT))
+                continue
+            each.digest = blake2b(each.line.raw, digest_size=16).digest()
+            with suppress(orjson.JSONDecodeError):
+                document = orjson.loads(each.line.raw)
+                if isinstance(document, dict) and isinstance(document.get("id"), str):
+                    each.shown_id = document["id"].strip()
+
+    def _pass_known(self) -> None:
+        """Pass what is stored as these very lines made it."""
+        ids = [each.shown_id.lower() for each in self.documents if each.shown_id]
+        digests = [each.digest for each in self.documents if each.shown_id]
+        asked = [self.one.tenant_id, ids, digests, rules.EDITION]
+        known: dict[bytes, list] = dict(sql.run(_KNOWN[self.kind], asked).fetchall())
+        for each in self.documents:
+            if each.digest in known:
+                each.outcome, each.findings = "unchanged", rules.restore(known[each.digest])
+
+    def _put(self, left: list[_Document]) -> None:
+        """Put what is left, those of one id in their order."""
+        while left:
+            ids, now, later = set[str](), list[_Document](), list[_Document]()
+            for each in left:
+                key = (each.shown_id or f" {each.line.number}").lower()
+                (later if key in ids else now).append(each)
+                ids.add(key)
+            self._put_once(now)
+            left = later
+
+    def _put_once(self, some: list[_Document]) -> None:
+        readable, bodies = list[_Document](), list[Any]()
+        for each in some:
+            try:
+                body = reader.read(each.line.raw or b"")
+            except reader.NotJson as error:
+                each.refuse(uploads.NOT_JSON.at("", why=error))
+                continue
+            foreign = documents.settle_party(body, self.one.tenant)
+            if foreign:
+                each.outcome, each.findings = "refused", foreign
+            else:
+                readable.append(each)
+                bodies.append(body)
+        outcomes = store.put_many(
+            self.kind,
+            self.one.tenant,
+            bodies,
+            digests=[each.digest for each in readable],
+            is_dry_run=self.one.phase == Phase.SCAN,
+        )
+        for each, outcome in zip(readable, outcomes, strict=True):
+            each.outcome, each.findings = _named(outcome), outcome.findings
+            each.removed = getattr(outcome, "removed", 0)
+
+
+def _named(outcome: store.Outcome | errors.Refused) -> str:
+    if isinstance(outcome, errors.Refused):
+        return "stale" if isinstance(outcome, errors.Stale) else "refused"
+    return "created" if outcome.created else "updated" if outcome.changed else "unchanged"
+
+
+def _report(one: Import, some: list[_Document]) -> None:
+    """Write down what became of lines."""
+    counts, is_preview = one.counts, one.phase == Phase.SCAN
+    samples = (one.preview or {}).get("samples", {}) if is_preview else {}
+    told = []
+    for each in some:
+        is_accepted = each.outcome not in ("refused", "stale")
+        counts["received"] += each.line.number > 0
+        counts[each.outcome] += each.outcome != "removed"
+        counts["removed"] += each.removed
+        counts["warned"] += is_accepted and bool(each.findings)
+        one.is_incomplete |= each.shown_id is None
+        if each.findings or each.outcome != "unchanged":
+            told.append(
+                [each.line.number, each.shown_id, each.outcome, [finding.stored() for finding in each.findings]]
+            )
+        for finding in each.findings:
+            _count_rule(one.rules, finding, each.shown_id)
+        for name in [each.outcome] + ["removed"] * bool(each.removed):
+            if is_preview and name != "unchanged" and len(samples.setdefault(name, [])) < SAMPLES:
+                samples[name].append(each.shown_id or f"line {each.line.number}")
+    if is_preview:
+        one.preview = {"samples": samples}
+    ids = [each.shown_id.lower() for each in some if each.shown_id] if one.mode == Import.Mode.FULL else []
+    if told or ids:
+        data = zstandard.compress(b"\n".join(map(orjson.dumps, told)), 1)
+        ImportReport.objects.create(
+            tenant=one.tenant, report_of=one, phase=one.phase, first_line=some[0].line.number, data=data, ids=ids
+        )
+
+
+def _count_rule(counted: dict, finding: Finding, shown_id: str | None) -> None:
+    entry = counted.setdefault(
+        finding.broken.name, {"rule": finding.rule, "severity": finding.severity, "count": 0, "sample": []}
+    )
+    entry["count"] += 1
+    if shown_id and len(entry["sample"]) < SAMPLES and shown_id not in entry["sample"]:
+        entry["sample"].append(shown_id)
+
+
+# --- Full sets ---------------------------------------------------------------------------------------------------------
+
+# What a full set lacks, unless it changed after the set came in. `n` is what the brake counts: EVSEs in service, or Tariffs.
+_PRESENT = "SELECT unnest(ids) FROM ocpi_importreport WHERE report_of_id = %(import)s"
+_IN_SERVICE = "(SELECT count(*) FROM unnest(evse_keys) key WHERE starts_with(key, %(tenant)s::bigint::text || '/'))"
+_COUNTED = {
+    "location": f"SELECT id, ocpi_id, received_at, {_IN_SERVICE} AS n FROM ocpi_location WHERE tenant_id = %(tenant)s",
+    "tariff": "SELECT id, ocpi_id, received_at, 1 AS n FROM ocpi_tariff"
+    " WHERE tenant_id = %(tenant)s AND deleted_at IS NULL",
+}
+_MISSING = {
+    kind: f"SELECT id, ocpi_id, n FROM ({counted}) known WHERE n > 0 AND received_at <= %(since)s AND id > %(after)s"
+    f" AND NOT EXISTS (SELECT FROM ({_PRESENT}) present(id) WHERE present.id = lower(known.ocpi_id))"
+    for kind, counted in _COUNTED.items()
+}
+
+
+def _asked(one: Import, after: int = 0) -> dict[str, Any]:
+    return {"import": one.pk, "tenant": one.tenant_id, "since": one.created_at, "after": after}
+
+
+def _end_phase(one: Import) -> None:
+    """Go on from a phase that has seen every line."""
+    is_full = one.mode == Import.Mode.FULL
+    if one.phase == Phase.SCAN:
+        one.preview = _preview(one)
+        if one.is_dry_run:
+            one.counts["removed"] = one.preview["removed"]
+            _end(one)
+        elif one.preview["brake"]:
+            one.state, one.note = State.HELD, one.preview["brake"]
+        else:
+            _begin_to_apply(one)
+    elif is_full and not one.is_incomplete:
+        one.phase = Phase.REMOVE
+    else:
+        _end(one)
+
+
+def _end(one: Import) -> None:
+    one.state, one.finished_at = State.DONE, timezone.now()
+    if one.mode == Import.Mode.FULL and one.is_incomplete and not one.note:
+        one.note = "Nothing that is missing was removed: a line has no id that can be read."
+
+
+def _begin_to_apply(one: Import) -> None:
+    one.phase, one.offset, one.line, one.started_at = Phase.APPLY, 0, 0, None
+    one.counts, one.rules, one.is_incomplete = dict.fromkeys(COUNTS, 0), {}, False
+    one.reports.all().delete()
+
+
+def _preview(one: Import) -> dict[str, Any]:
+    """Return what applying a set would come to, and why an operator has to be asked ("" when nobody has)."""
+    removed, samples = one.counts["removed"], (one.preview or {}).get("samples", {})
+    missing = 0
+    if one.mode == Import.Mode.FULL and not one.is_incomplete:
+        found = sql.run(_MISSING[one.kind] + " ORDER BY id", _asked(one)).fetchall()
+        missing = len(found)
+        removed += sum(n for _, _, n in found)
+        names = samples.setdefault("removed", [])
+        names += [ocpi_id for _, ocpi_id, _ in found[: max(0, SAMPLES - len(names))]]
+    total = (
+        sql.run(f"SELECT coalesce(sum(n), 0)::bigint FROM ({_COUNTED[one.kind]}) k", _asked(one)).fetchone() or [0]
+    )[0]
+    preview = {"counts": one.counts | {"removed": removed}, "missing": missing, "removed": removed, "total": total}
+    return preview | {"samples": samples, "brake": _brake(one, removed, total)}
+
+
+def _brake(one: Import, removed: int, total: int) -> str:
+    """Return why a full set is held; "" when it may go on. Source: design §7, "Full sets"."""
+    if one.mode != Import.Mode.FULL:
+        return ""
+    what = "EVSEs" if one.kind == Import.Kind.LOCATION else "Tariffs"
+    percent = one.tenant.brake_percent
+    if removed and removed == total and not one.counts["created"]:
+        return f"Nothing would remain: all {total} {what} would be removed."
+    if removed >= LEAST_REMOVED and removed * 100 > percent * total:
+        return f"{removed} of {total} {what} would be removed, more than {percent} %."
+    return ""
+
+
+def _remove_some(one: Import) -> None:
+    """Remove some of what a full set lacks; nothing is left: the import has ended."""
+    found = sql.run(f"{_MISSING[one.kind]} ORDER BY id LIMIT 100", _asked(one, one.removed_pk)).fetchall()
+    if not found:
+        _end(one)
+        return
+    rows.lock_many(one.kind, one.tenant, [ocpi_id for _, ocpi_id, _ in found])  # in the order in which everybody locks
+    _report(one, [_removed(one, ocpi_id) for _, ocpi_id, _ in found])
+    one.removed_pk = found[-1][0]
+
+
+def _removed(one: Import, ocpi_id: str) -> _Document:
+    document = _Document(Line(0, 0, None), shown_id=ocpi_id, outcome="removed")
+    try:
+        if one.kind == Import.Kind.LOCATION:
+            document.removed = store.remove_evses(one.tenant, ocpi_id).removed
+        else:
+            store.delete_tariff(one.tenant, ocpi_id)
+            document.removed = 1
+    except errors.OcpiError as refusal:  # a Tariff that a connector still names stays
+        document.outcome, document.findings = "unchanged", refusal.findings
+    return document
+
+
+# --- Operators ---------------------------------------------------------------------------------------------------------
+
+
+def accept(one: Import, who: str) -> bool:
+    """Let a held import go on; False when it is held no more."""
+    with one.tenant.transaction():
+        held = Import.objects.select_for_update().filter(pk=one.pk, state=State.HELD).first()
+        if held is None:
+            return False
+        _begin_to_apply(held)
+        held.state, held.decided_by = State.QUEUED, who[:150]
+        held.save()
+    transaction.on_commit(ring)
+    return True
+
+
+def discard(one: Import, who: str, note: str = "Discarded; nothing was stored.") -> bool:
+    """Drop a held import; False when it is held no more."""
+    with one.tenant.transaction():
+        ended = {"state": State.DISCARDED, "decided_by": who[:150], "note": note, "finished_at": timezone.now()}
+        found = Import.objects.filter(pk=one.pk, state=State.HELD).update(**ended)
+        one.parts.all().delete()
+    return bool(found)
+
+
+def prune() -> int:
+    """Delete imports that ended long ago, and what never came in whole."""
+    now = timezone.now()
+    old = Import.objects.filter(state__in=Import.ENDED, finished_at__lt=now - KEPT)
+    abandoned = Import.objects.filter(state=State.RECEIVING, created_at__lt=now - ABANDONED)
+    return sum(some.delete()[0] for some in (old, abandoned))
+
+
+# --- What is told ------------------------------------------------------------------------------------------------------
+
+
+class Result(NamedTuple):
+    """What became of a line; 0 is the line of what is missing in a full set."""
+
+    line: int
+    id: str | None
+    outcome: str
+    findings: list[Finding]
+
+
+def results(one: Import) -> Iterator[Result]:
+    """Yield what became of the lines, in their order: refused, warned and changed ones."""
+    reports = one.reports.order_by("phase", "pk")
+    for data in reports.values_list("data", flat=True).iterator(chunk_size=10):
+        text = zstandard.decompress(bytes(data))
+        for row in filter(None, text.split(b"\n")):
+            line, shown_id, outcome, findings = orjson.loads(row)
+            yield Result(line, shown_id, outcome, rules.restore(findings))

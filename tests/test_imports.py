@@ -1,0 +1,461 @@
+"""Bulk uploads: every format comes to the same bytes, each line gets its answer, full sets, the brake, kills in the middle."""
+
+import gzip
+import json
+import random
+from typing import Any
+
+import pytest
+from django.db import OperationalError, transaction
+from django.http import StreamingHttpResponse
+
+from ocpi import errors, imports, intake, store
+from ocpi.models import Import, ImportPart, Location, Push, Tariff
+from tenants.models import Tenant
+from tests import factories
+from tests.conftest import Caller
+from tests.documents import evse_body, location_body, tariff_body
+from tests.test_api import assert_problem, rest_client
+
+LATER = "2026-03-03T09:15:00Z"
+
+
+@pytest.fixture
+def rest(cpo) -> Caller:
+    """`cpo`'s client of the REST side."""
+    factories.connect_to_nowhere(cpo)
+    factories.put_tariff(cpo)
+    return rest_client(cpo)
+
+
+def locations(count: int, evses: int = 1, **fields: Any) -> list[dict]:
+    """Return so many different Locations."""
+    return [
+        location_body(
+            id=f"L{n}",
+            evses=[evse_body(uid=f"E{n}-{k}", evse_id=f"NL*EXA*E{n}A{k}") for k in range(evses)],
+            **fields,
+        )
+        for n in range(count)
+    ]
+
+
+def lines(documents: list[Any]) -> bytes:
+    return b"".join(json.dumps(one).encode() + b"\n" for one in documents)
+
+
+def send(rest: Caller, body: bytes, query: str = "kind=locations", **headers: str) -> dict:
+    """Upload, let the worker work, return the import as it is then."""
+    response = rest.call("POST", f"/imports?{query}", body, **headers)
+    assert response.status_code in (200, 202), response.content
+    while imports.work():
+        pass
+    return rest.get(f"/imports/{response.envelope['id']}").envelope
+
+
+def results(rest: Caller, one: dict, query: str = "") -> list[dict]:
+    response = rest.call("GET", f"/imports/{one['id']}/results{query}")
+    return [json.loads(line) for line in response.getvalue().splitlines()]
+
+
+def told(rest: Caller, one: dict) -> list[tuple]:
+    return [
+        (each["line"], each["id"], each["outcome"], [finding["rule"] for finding in each["findings"]])
+        for each in results(rest, one)
+    ]
+
+
+def counted(one: dict) -> dict[str, int]:
+    """Return the counts that are not 0."""
+    return {name: count for name, count in one["counts"].items() if count}
+
+
+@pytest.fixture(autouse=True)
+def streamed(monkeypatch):
+    """Let a Caller parse what is streamed, too."""
+    monkeypatch.setattr(StreamingHttpResponse, "content", b"", raising=False)
+
+
+# --- Formats -----------------------------------------------------------------------------------------------------------
+
+DOCUMENTS = locations(3)
+ARRAY = json.dumps(DOCUMENTS, indent=1).encode()
+ENVELOPE = json.dumps({"status_code": 1000, "data": DOCUMENTS, "timestamp": LATER}).encode()
+CUT = gzip.compress(lines(DOCUMENTS[:1])) + gzip.compress(lines(DOCUMENTS[1:]))
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        lines(DOCUMENTS),
+        lines(DOCUMENTS).replace(b"\n", b"\r\n\n"),
+        lines(DOCUMENTS).rstrip(),
+        b"\xef\xbb\xbf" + lines(DOCUMENTS),
+        ARRAY,
+        ENVELOPE,
+        gzip.compress(ARRAY),
+        CUT,
+    ],
+    ids=["ndjson", "crlf", "no end", "bom", "array", "envelope", "gzip", "two gzip members"],
+)
+def test_import_every_format_comes_to_the_same(cpo, rest, body):
+    for one in DOCUMENTS:
+        store.put_location(cpo, json.loads(json.dumps(one)))
+    expected = list(Location.objects.order_by("ocpi_id").values_list("ocpi_id", "body", "findings", "evse_keys"))
+    Push.objects.all().delete()
+    Location.objects.all().delete()
+
+    one = send(rest, body)
+
+    assert (one["state"], counted(one)) == ("done", {"received": 3, "created": 3})
+    assert [each[1:3] for each in told(rest, one)] == [("L0", "created"), ("L1", "created"), ("L2", "created")]
+    assert (
+        list(Location.objects.order_by("ocpi_id").values_list("ocpi_id", "body", "findings", "evse_keys")) == expected
+    )
+    assert Push.objects.filter(location__isnull=False, state="dirty").count() == 3
+    assert not ImportPart.objects.exists()
+
+
+def test_import_any_cut_gives_the_same_documents():
+    chance = random.Random(7)
+    odd = [{"id": "a\nb\u2028é😀", "n": [1, -2.5e3, True, None], "o": {"]": "}["}}, {"id": "\\\"'[{"}, {}]
+    for body in (
+        lines(odd),
+        json.dumps(odd, indent=2).encode(),
+        json.dumps({"data": odd, "status_code": 1000}).encode(),
+    ):
+        packed = gzip.compress(body)
+        for raw in (body, packed):
+            cuts = sorted(chance.sample(range(1, len(raw)), 12))
+            pieces = [raw[a:b] for a, b in zip([0, *cuts], [*cuts, len(raw)], strict=True)]
+            assert [json.loads(one) for one in intake.documents(pieces)] == odd
+
+
+@pytest.mark.parametrize(
+    ("body", "why"),
+    [
+        (b"", "The body is empty."),
+        (b"  \n", "The body is empty."),
+        (b"id;name\n1;2\n", "The body begins like none of NDJSON, a JSON array and an OCPI envelope, in UTF-8."),
+        ("[{}]".encode("utf-16"), "The body begins like none of NDJSON, a JSON array and an OCPI envelope, in UTF-8."),
+        (b'[{"id": "1"}, {"id": ]', "element 2: Expecting value, byte 21."),
+        (b'[{"id": "1"}', "The body ends where ] is expected behind element 1, byte 12."),
+        (b'[{"id": "1"}] x', "Something follows the end of the JSON, byte 14."),
+        (b'[{"id": "1"} {"id": "2"}]', '"{" stands where ] is expected behind element 1, byte 13.'),
+        (b"[" * 5000, "element 1: it is nested too deep, byte 1."),
+        (b'{"status_code": 2001, "data": []}', "The envelope is an answer with status_code \"2001\", not data."),
+        (b'{"status_code": 1000, "status_message": "ok"}', "The envelope has no data."),
+        (b'{"data": [{}]', "The body ends where } is expected at the end of the envelope, byte 13."),
+        (gzip.compress(b"{}" * 900)[:-20], "The gzip stream ended early."),
+        (b"\x1f\x8b\x00\x00 no gzip at all", "The body is not good gzip"),
+    ],
+)  # fmt: skip
+def test_import_what_breaks_the_whole_is_refused_at_once(rest, body, why):
+    response = rest.call("POST", "/imports?kind=locations", body)
+
+    assert_problem(response, 400, why)
+    assert (Import.objects.count(), ImportPart.objects.count()) == (0, 0)
+
+
+def test_import_is_capped(rest, settings):
+    settings.IMPORT_MAX_BYTES = 100_000
+    bomb = gzip.compress(b'{"id":"' + b" " * 50_000_000 + b'"}')
+
+    assert_problem(rest.call("POST", "/imports?kind=locations", bomb), 413, "100000 bytes")
+    assert_problem(rest.call("POST", "/imports?kind=locations", b"{" * 100_001), 413, "100000 bytes")
+    assert not Import.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("query", "why"),
+    [
+        ("", "kind"),
+        ("kind=evses", "kind"),
+        ("kind=locations&mode=all", "mode"),
+        ("kind=locations&dry_run=maybe", "dry_run"),
+        ("kind=locations&wait=61", "wait"),
+    ],
+)
+def test_import_parameters(rest, query, why):
+    assert_problem(rest.call("POST", f"/imports?{query}", b"{}"), 400, why)
+
+
+# --- Lines -------------------------------------------------------------------------------------------------------------
+
+
+def test_import_each_line_gets_its_answer(cpo, rest):
+    store.put_location(
+        cpo, location_body(id="OLD", last_updated=LATER, evses=[evse_body(uid="OLD", evse_id="NL*EXA*E77")])
+    )
+    good, gap, foreign, unknown_party = locations(4)
+    del gap["energy_mix"], unknown_party["country_code"], unknown_party["party_id"]
+    foreign["party_id"] = "RIV"
+    stale = location_body(id="OLD", evses=[])
+    body = lines([good, gap, foreign, unknown_party, stale])
+    body += b'{"id": "L9", "id": "L9"}\nnot json\n' + b'"' + b"x" * 1_048_577 + b'"\n\n[]\n'
+
+    one = send(rest, body)
+
+    assert counted(one) == {"received": 9, "created": 3, "refused": 5, "stale": 1, "warned": 1}
+    assert told(rest, one) == [
+        (1, "L0", "created", []),
+        (2, "L1", "created", ["N-energy_mix"]),
+        (3, "L2", "refused", ["L-14"]),
+        (4, "L3", "created", []),
+        (5, "OLD", "stale", ["S-stale"]),
+        (6, "L9", "refused", ["S-json"]),
+        (7, None, "refused", ["S-json"]),
+        (8, None, "refused", ["S-size"]),
+        (10, None, "refused", ["S-object"]),
+    ]
+    assert {each["rule"]: (each["count"], each["sample"]) for each in one["rules"]}["S-json"] == (2, ["L9"])
+    text = rest.call("GET", f"/imports/{one['id']}/results?format=csv&lang=nl").getvalue().decode("utf-8-sig")
+    assert text.splitlines()[1] == "1,L0,created,,,,,"
+    assert text.splitlines()[3].startswith(
+        '3,L2,refused,error,L-14,/party_id,"party_id is ""RIV"", maar uw partij is NL-EXA"'
+    )
+
+
+def test_import_of_one_id_twice_is_two_uploads(cpo, rest):
+    first, second = location_body(id="L1", name="First"), location_body(id="l1", name="Second", last_updated=LATER)
+
+    one = send(rest, lines([first, second]))
+
+    assert counted(one) == {"received": 2, "created": 1, "updated": 1}
+    assert Location.objects.get().document["name"] == "Second"
+
+
+def test_import_again_changes_and_pushes_nothing(cpo, rest):
+    body = lines(locations(20))
+    send(rest, body)
+    before = list(Push.objects.order_by("pk").values_list("version", "changed_at"))
+    received = list(Location.objects.order_by("pk").values_list("received_at"))
+
+    assert counted(send(rest, body)) == {"received": 20, "unchanged": 20}
+    assert list(Push.objects.order_by("pk").values_list("version", "changed_at")) == before
+    assert list(Location.objects.order_by("pk").values_list("received_at")) == received
+
+
+def test_import_of_a_known_line_mends_what_came_in_between(cpo, rest):
+    body = lines(locations(1))
+    send(rest, body)
+    store.patch_evse(cpo, "L0", "E0-0", {"status": "CHARGING", "last_updated": LATER})
+
+    assert counted(send(rest, body)) == {"received": 1, "unchanged": 1, "warned": 1}
+    assert Location.objects.get().document["evses"][0]["status"] == "CHARGING"  # newest wins
+
+
+def test_import_dry_run_stores_nothing(cpo, rest):
+    store.put_location(cpo, location_body(id="L0"))
+    before = list(Location.objects.values_list("body"))
+    documents = locations(3, last_updated=LATER)
+    documents[2]["party_id"] = "RIV"
+
+    one = send(rest, lines(documents), "kind=locations&dry_run=true")
+
+    assert (one["state"], counted(one)) == (
+        "done",
+        {"received": 3, "created": 1, "updated": 1, "refused": 1, "removed": 1, "warned": 1},
+    )
+    assert one["preview"]["samples"] == {"updated": ["L0"], "removed": ["L0"], "created": ["L1"], "refused": ["L2"]}
+    assert list(Location.objects.values_list("body")) == before
+
+
+def test_import_key_gives_the_import_made_before(rest):
+    key = {"Idempotency_Key": "night-1"}
+    first = send(rest, lines(locations(1)), **key)
+
+    assert send(rest, lines(locations(1)), **key) == first
+    assert Import.objects.count() == 1
+    again = rest.call("POST", "/imports?kind=locations", lines(locations(2)), **key)
+    assert_problem(again, 422, "Idempotency-Key")
+    assert_problem(rest.call("POST", "/imports?kind=locations", b"{}", Idempotency_Key=""), 400, "Idempotency-Key")
+
+
+def test_import_belongs_to_its_tenant(rest, rival):
+    one = send(rest, lines(locations(1)))
+    other = rest_client(rival)
+
+    assert_problem(other.get(f"/imports/{one['id']}"), 404, "Unknown import.")
+    assert_problem(other.get(f"/imports/{one['id']}/results"), 404, "Unknown import.")
+    assert_problem(other.get("/imports/x"), 404, "Unknown import.")
+    assert other.get("/imports").envelope == {"results": []}
+    assert rest.get("/imports").envelope == {"results": [one]}
+
+
+def test_import_tariffs(cpo, rest):
+    one = send(rest, lines([tariff_body(id="T1"), tariff_body(id="T2", currency="EURO")]), "kind=tariffs")
+
+    assert counted(one) == {"received": 2, "created": 1, "refused": 1}
+    assert sorted(Tariff.objects.values_list("ocpi_id", flat=True)) == ["ADHOC-1", "T1"]
+
+
+# --- Full sets ---------------------------------------------------------------------------------------------------------
+
+
+def statuses(tenant: Tenant) -> dict[str, str]:
+    found = {}
+    for location in tenant.locations.all():
+        found |= {evse["uid"]: evse["status"] for evse in location.document.get("evses") or []}
+    return found
+
+
+def test_full_set_removes_what_it_lacks(cpo, rest):
+    send(rest, lines(locations(60)))
+    Push.objects.update(state="delivered")
+    left = locations(60)
+    del left[3], left[7]
+
+    one = send(rest, lines(left), "kind=locations&mode=full")
+
+    assert (one["state"], counted(one)) == ("done", {"received": 58, "unchanged": 58, "removed": 2})
+    assert [uid for uid, status in statuses(cpo).items() if status == "REMOVED"] == ["E3-0", "E8-0"]
+    assert told(rest, one) == [(0, "L3", "removed", []), (0, "L8", "removed", [])]
+    assert sorted(Push.objects.filter(state="dirty").values_list("location__ocpi_id", flat=True)) == ["L3", "L8"]
+    again = send(rest, lines(left), "kind=locations&mode=full")
+    assert counted(again) == {"received": 58, "unchanged": 58}
+
+
+def test_full_set_pulls_the_brake_and_an_operator_decides(cpo, rest):
+    send(rest, lines(locations(10, evses=2)))
+    half = locations(10, evses=2)[:5]
+
+    held = send(rest, lines(half), "kind=locations&mode=full")
+
+    assert (held["state"], held["note"]) == ("held", "10 of 20 EVSEs would be removed, more than 10 %.")
+    assert held["preview"]["samples"]["removed"] == ["L5", "L6", "L7", "L8", "L9"]
+    assert "REMOVED" not in statuses(cpo).values()
+    assert imports.work() is False
+
+    assert imports.accept(Import.objects.get(pk=held["id"]), "ann") is True
+    imports.work()
+
+    done = rest.get(f"/imports/{held['id']}").envelope
+    assert (done["state"], counted(done)) == ("done", {"received": 5, "unchanged": 5, "removed": 10})
+    assert list(statuses(cpo).values()) == ["AVAILABLE"] * 10 + ["REMOVED"] * 10
+    assert imports.accept(Import.objects.get(pk=held["id"]), "ann") is False
+
+
+def test_full_set_that_is_discarded_stores_nothing(cpo, rest):
+    send(rest, lines(locations(6)))
+    changed = locations(1, name="New", last_updated=LATER)
+
+    held = send(rest, lines(changed), "kind=locations&mode=full")
+    imports.discard(Import.objects.get(pk=held["id"]), "ann")
+
+    one = rest.get(f"/imports/{held['id']}").envelope
+    assert (one["state"], one["progress"]) == ("discarded", 1.0)
+    assert not tuple(Location.objects.filter(ocpi_id="L0", body__contains=b"New"))
+    assert not ImportPart.objects.exists()
+
+
+def test_full_set_that_leaves_nothing_is_held_however_small(cpo, rest):
+    send(rest, lines(locations(2)))
+
+    assert (
+        send(rest, b"[]", "kind=locations&mode=full")["note"] == "Nothing would remain: all 2 EVSEs would be removed."
+    )
+
+
+def test_full_set_with_a_line_that_cannot_be_read_removes_nothing(cpo, rest):
+    send(rest, lines(locations(60)))
+
+    one = send(rest, lines(locations(59)) + b"{oops\n", "kind=locations&mode=full")
+
+    assert (one["state"], counted(one)) == ("done", {"received": 60, "unchanged": 59, "refused": 1})
+    assert one["note"] == "Nothing that is missing was removed: a line has no id that can be read."
+
+
+def test_full_set_counts_refused_lines_as_present(cpo, rest):
+    send(rest, lines(locations(60)))
+    bad = locations(60)
+    bad[5]["country"] = "Nederland"
+
+    assert counted(send(rest, lines(bad), "kind=locations&mode=full")) == {
+        "received": 60,
+        "unchanged": 59,
+        "refused": 1,
+    }
+
+
+def test_full_set_keeps_what_changed_after_it_came_in(cpo, rest):
+    send(rest, lines(locations(60)))
+    response = rest.call("POST", "/imports?kind=locations&mode=full", lines(locations(59)))
+    store.patch_evse(cpo, "L59", "E59-0", {"status": "CHARGING", "last_updated": LATER})
+
+    imports.work()
+
+    assert rest.get(f"/imports/{response.envelope['id']}").envelope["state"] == "done"
+    assert statuses(cpo)["E59-0"] == "CHARGING"
+
+
+def test_full_set_of_tariffs_keeps_one_that_is_named(cpo, rest):
+    send(rest, lines([tariff_body(id=f"T{n}") for n in range(50)]), "kind=tariffs")
+    send(rest, lines(locations(1)))  # names ADHOC-1
+
+    one = send(rest, lines([tariff_body(id=f"T{n}") for n in range(49)]), "kind=tariffs&mode=full")
+
+    assert counted(one) == {"received": 49, "unchanged": 50, "removed": 1, "warned": 1}
+    assert told(rest, one) == [(0, "ADHOC-1", "unchanged", ["T-22"]), (0, "T49", "removed", [])]
+    assert sorted(Tariff.objects.filter(deleted_at=None).values_list("ocpi_id", flat=True))[0] == "ADHOC-1"
+
+
+# --- In the middle -----------------------------------------------------------------------------------------------------
+
+
+def test_import_goes_on_where_a_failure_left_it(cpo, rest, monkeypatch):
+    monkeypatch.setattr(imports, "BATCH", 7)
+    documents = locations(50)
+    documents[20]["party_id"] = "RIV"
+    real, calls = store.put_many, iter(range(100))
+
+    def failing(*args: Any, **kwargs: Any) -> Any:
+        done = real(*args, **kwargs)
+        if next(calls) % 3 == 2:
+            raise OperationalError("the server closed the connection unexpectedly")
+        return done
+
+    monkeypatch.setattr(store, "put_many", failing)
+    response = rest.call("POST", "/imports?kind=locations", lines(documents))
+    for _ in range(40):
+        try:
+            if not imports.work():
+                break
+        except OperationalError:
+            transaction.set_rollback(False)
+
+    one = rest.get(f"/imports/{response.envelope['id']}").envelope
+    assert (one["state"], counted(one)) == ("done", {"received": 50, "created": 49, "refused": 1})
+    assert [each[0] for each in told(rest, one)] == list(range(1, 51))
+
+
+def test_import_that_meets_a_fault_of_ours_says_so(cpo, rest, monkeypatch):
+    monkeypatch.setattr(store, "put_many", lambda *args, **kwargs: 1 / 0)
+
+    one = send(rest, lines(locations(1)))
+
+    assert (one["state"], one["note"]) == (
+        "failed",
+        "Internal error (ZeroDivisionError) behind line 0; what was done before stays.",
+    )
+
+
+def test_import_of_an_inactive_tenant_ends(cpo, rest):
+    response = rest.call("POST", "/imports?kind=locations", lines(locations(1)))
+    Tenant.objects.update(is_active=False)
+
+    imports.work()
+
+    assert Import.objects.get(pk=response.envelope["id"]).state == "failed"
+    assert not Location.objects.exists()
+
+
+def test_import_whose_body_broke_off_leaves_nothing(cpo):
+    def pieces():
+        yield lines(locations(1))
+        raise errors.Malformed("The body ended before its Content-Length.")
+
+    with pytest.raises(errors.Malformed):
+        intake.receive(cpo, "location", pieces())
+
+    assert not Import.objects.exists()
