@@ -54,6 +54,17 @@ def work(longest_s: float = 10) -> bool:
     return Import.objects.filter(state__in=Import.OPEN).exists()
 
 
+def finish(one: Import) -> Iterator[Import]:
+    """Work on one import until it has ended or is held; yield it as it is after each batch."""
+    lines = None
+    while one.state in Import.OPEN:
+        lines = _chunk(one, lines)
+        one.refresh_from_db()
+        if lines is None and one.state in Import.OPEN:
+            time.sleep(0.2)  # a worker has it
+        yield one
+
+
 def _chunk(one: Import, lines: "_Lines | None") -> "_Lines | None":
     """Do the next batch of an import in one transaction; None when it goes no further, or another worker has it."""
     found = None

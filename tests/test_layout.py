@@ -76,7 +76,7 @@ ORDER = [
     ["ocpi.checks", "ocpi.urls", "ocpi.apps"],
     [
         f"ocpi.management.commands.{name}"
-        for name in ("check_sender", "proof", "push", "recheck", "relay", "report", "rules")
+        for name in ("check_sender", "import", "proof", "push", "recheck", "relay", "report", "rules")
     ],
     ["ocpi.openapi_ocpi"],
     ["ocpi.docs"],

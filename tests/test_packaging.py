@@ -38,9 +38,9 @@ def dockerfile(instruction: str) -> list[str]:
 
 
 def test_compose_has_the_services_of_the_contract_and_migrates_once():
-    assert set(SERVICES) - OF_THE_CONTRACT == {"migrate"}
+    assert set(SERVICES) - OF_THE_CONTRACT == {"migrate", "imports"}
     assert set(SERVICES) >= OF_THE_CONTRACT
-    assert {"web", "worker", "beat", "relay", "ndw", "migrate"} == OURS
+    assert {"web", "worker", "imports", "beat", "relay", "ndw", "migrate"} == OURS
 
 
 @pytest.mark.parametrize("name", sorted(SERVICES))
@@ -85,10 +85,14 @@ def test_compose_dependencies_exist_and_wait_for_health():
             assert (other in SERVICES, how["condition"]) == (True, expected), (name, other)
 
 
-def test_compose_the_worker_gets_every_queue():
-    command = words(SERVICES["worker"]["command"])
+def test_compose_every_queue_has_a_worker():
+    asked = {
+        one["options"].get("queue", settings.CELERY_TASK_DEFAULT_QUEUE)
+        for one in settings.CELERY_BEAT_SCHEDULE.values()
+    }
+    served = [words(SERVICES[name]["command"]) for name in ("worker", "imports")]
 
-    assert settings.CELERY_TASK_DEFAULT_QUEUE in command[command.index("-Q") + 1].split(",")
+    assert {command[command.index("-Q") + 1] for command in served} == asked == {"push", "imports"}
 
 
 def test_compose_keeps_no_secret_and_publishes_one_port():
