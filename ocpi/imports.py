@@ -23,7 +23,7 @@ from django.utils import timezone
 
 from ocpi import documents, doorbell, errors, reader, rows, rules, store
 from ocpi.intake import LARGEST_DOCUMENT
-from ocpi.models import Import, ImportPart, ImportReport
+from ocpi.models import Import, ImportPart, ImportReport, ids_of
 from ocpi.rules import Finding, uploads
 from tenants import sql
 
@@ -171,10 +171,9 @@ def _read(one: Import) -> Iterator[Line]:
 # --- A batch -----------------------------------------------------------------------------------------------------------
 
 _KNOWN = {
-    "location": "SELECT digest, findings FROM ocpi_location WHERE tenant_id = %s AND lower(ocpi_id) = ANY (%s)"
-    " AND digest = ANY (%s) AND edition = %s",
-    "tariff": "SELECT digest, findings FROM ocpi_tariff WHERE tenant_id = %s AND lower(ocpi_id) = ANY (%s)"
-    " AND digest = ANY (%s) AND edition = %s AND deleted_at IS NULL",
+    kind: f"SELECT digest, findings FROM ocpi_{kind} WHERE id = ANY (ARRAY({ids_of(kind)}))"
+    f" AND digest = ANY (%(digests)s) AND edition = %(edition)s{' AND deleted_at IS NULL' if kind == 'tariff' else ''}"
+    for kind in ("location", "tariff")
 }
 
 
@@ -223,7 +222,7 @@ class _Batch:
         """Pass what is stored as these very lines made it."""
         ids = [each.shown_id.lower() for each in self.documents if each.shown_id]
         digests = [each.digest for each in self.documents if each.shown_id]
-        asked = [self.one.tenant_id, ids, digests, rules.EDITION]
+        asked = {"tenant": self.one.tenant_id, "ids": ids, "digests": digests, "edition": rules.EDITION}
         known: dict[bytes, list] = dict(sql.run(_KNOWN[self.kind], asked).fetchall())
         for each in self.documents:
             if each.digest in known:

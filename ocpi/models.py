@@ -51,6 +51,18 @@ class OcpiObject(models.Model):
         return orjson.loads(bytes(self.body))
 
 
+def ids_of(kind: str) -> str:
+    """Return the SQL of the row ids of a tenant's objects (%(tenant)s), of ids in lower case (%(ids)s).
+
+    One look into the unique index for each: what the planner knows of a table that is being filled is old, and it would
+    rather read all rows of the tenant.
+    """
+    return f"""
+        SELECT one.id FROM unnest(%(ids)s::text[]) wanted CROSS JOIN LATERAL (
+            SELECT id FROM ocpi_{kind} WHERE tenant_id = %(tenant)s AND lower(ocpi_id) = wanted LIMIT 1) one
+    """
+
+
 class Location(OcpiObject):
     """A place with EVSEs and their connectors, all in one body.
 

@@ -19,7 +19,7 @@ import orjson
 from django.db.models import Q
 
 from ocpi import documents
-from ocpi.models import Location, Tariff
+from ocpi.models import Location, Tariff, ids_of
 from ocpi.rules import GAP, Finding, restore, shown, uploads
 from tenants import sql
 from tenants.models import Tenant
@@ -122,6 +122,15 @@ def look(tenant: Tenant, pk: int, location: dict, *, names_parties: bool = False
     return others.findings(pk, location)
 
 
+def look_many(tenant: Tenant, locations: list[tuple[int, dict, dict[str, Any]]]) -> dict[int, list[Finding]]:
+    """Return what is odd about many stored Locations: of each (row, document, its columns) by row; few queries for all."""
+    others, shared = Others(tenant), _shared([columns for _, _, columns in locations])
+    others.read_tariffs(i for _, _, columns in locations for i in columns["tariff_ids"])
+    others.read_places(key for _, _, columns in locations for key in columns["evse_keys"] if key in shared)
+    odd = [one for one in locations if _is_odd(one[2], others.validities, shared, None)]
+    return {pk: others.findings(pk, document) for pk, document, _ in odd}
+
+
 def of_part(tenant: Tenant, kind: str, document: dict) -> list[Finding]:
     """Return what is odd about the tariffs of an EVSE or Connector that is not stored."""
     evse, at = (document, "") if kind == "evse" else ({"connectors": [document]}, "/connectors/0")
@@ -147,8 +156,8 @@ def _validities(tenant: Tenant, named: Iterable[str]) -> dict[str, Validity]:
     """Return the tenant's own live Tariffs among these ids (lower case)."""
     found = sql.run(
         "SELECT lower(ocpi_id), type, valid_from, valid_until FROM ocpi_tariff"
-        " WHERE tenant_id = %s AND lower(ocpi_id) = ANY(%s::text[]) AND deleted_at IS NULL",
-        [tenant.pk, sorted(named)],
+        f" WHERE id = ANY (ARRAY({ids_of('tariff')})) AND deleted_at IS NULL",
+        {"tenant": tenant.pk, "ids": sorted(named)},
     )
     return {tariff_id: Validity(type, start or _EVER, end or _NEVER) for tariff_id, type, start, end in found}
 

@@ -12,7 +12,7 @@ from django.db import transaction
 
 from ocpi import doorbell
 from ocpi.envelope import correlation_id
-from ocpi.models import Push
+from ocpi.models import Push, ids_of
 from tenants import sql
 from tenants.models import Tenant
 
@@ -58,15 +58,19 @@ _LOCK = {
     kind: f"SELECT {row} FROM ocpi_{kind} WHERE tenant_id = %s AND lower(ocpi_id) = lower(%s) FOR NO KEY UPDATE"
     for kind, row in _ROW.items()
 }
+
 _LOCK_MANY = {
-    kind: f"SELECT lower(ocpi_id), {row} FROM ocpi_{kind} WHERE tenant_id = %s AND lower(ocpi_id) = ANY (%s)"
+    kind: f"SELECT lower(ocpi_id), {row} FROM ocpi_{kind} WHERE id = ANY (ARRAY({ids_of(kind)}))"
     " ORDER BY id FOR NO KEY UPDATE"
     for kind, row in _ROW.items()
 }
-
 _LOCK_PUSHES = {
-    kind: f"SELECT 1 FROM ocpi_push WHERE tenant_id = %s AND {kind}_id = ANY (%s)"
-    " ORDER BY connection_id, id FOR NO KEY UPDATE"
+    kind: f"""
+    SELECT 1 FROM ocpi_push WHERE id = ANY (ARRAY(
+        SELECT one.id FROM unnest(%s::bigint[]) wanted
+        CROSS JOIN LATERAL (SELECT id FROM ocpi_push WHERE {kind}_id = wanted OFFSET 0) one))
+    ORDER BY connection_id, id FOR NO KEY UPDATE
+    """
     for kind in _ROW
 }
 
@@ -79,8 +83,9 @@ def lock(kind: str, tenant: Tenant, ocpi_id: str) -> Row | None:
 
 def lock_many(kind: str, tenant: Tenant, ocpi_ids: Sequence[str]) -> dict[str, Row]:
     """Lock the rows there are, in the order in which they were made, then their Push rows; return them by id in lower case."""
-    found = sql.run(_LOCK_MANY[kind], [tenant.pk, [ocpi_id.lower() for ocpi_id in ocpi_ids]]).fetchall()
-    sql.run(_LOCK_PUSHES[kind], [tenant.pk, [row[1] for row in found]])
+    asked = {"tenant": tenant.pk, "ids": [ocpi_id.lower() for ocpi_id in ocpi_ids]}
+    found = sql.run(_LOCK_MANY[kind], asked).fetchall()
+    sql.run(_LOCK_PUSHES[kind], [[row[1] for row in found]])
     return {key: Row(*row) for key, *row in found}
 
 
@@ -142,11 +147,11 @@ class Write:
     change: Change | None
     look: bool = False
 
-    def statement(self) -> str:
+    def statement(self, *, looks: bool = False) -> str:
         """Return the SQL, the same for all writes alike."""
         written = (_insert if self.row_id is None else _update)(self.kind, tuple(self.columns))
         pushed = f", pushed AS ({_push_rows(self.kind)})" if self.change else ""
-        return f"WITH written AS ({written}){pushed} SELECT id{_LOOK if self.look else ', NULL, NULL'} FROM written"
+        return f"WITH written AS ({written}){pushed} SELECT id{_LOOK if looks else ', NULL, NULL'} FROM written"
 
     def parameters(self) -> dict[str, Any]:
         """Return the values of the SQL."""
@@ -163,14 +168,14 @@ class Write:
 
 def write(one: Write) -> Written | None:
     """Insert or update one object and mark its Push rows; None when another upload inserted it first."""
-    found = sql.run(one.statement(), one.parameters()).fetchone()
+    found = sql.run(one.statement(looks=one.look), one.parameters()).fetchone()
     if found and one.change:
         transaction.on_commit(doorbell.ring)
     return _written(found)
 
 
 def write_many(writes: Sequence[Write]) -> list[Written | None]:
-    """Do the same for many, in this order, those alike in one pipeline: no round trip each."""
+    """Do the same for many, in this order, those alike in one pipeline: no round trip each. Looks nothing up."""
     found: list[Written | None] = []
     for statement, alike in groupby(writes, Write.statement):
         found += map(_written, sql.run_many(statement, [one.parameters() for one in alike], returning=True))

@@ -85,7 +85,7 @@ def put_many(
             for plan, digest in zip(plans, digests, strict=False):
                 if isinstance(plan, _Plan) and plan.write:
                     plan.write.columns["digest"] = digest
-            if is_dry_run or _carry_out_all(plans):
+            if is_dry_run or _carry_out_all(tenant, plans):
                 return [plan.outcome if isinstance(plan, _Plan) else plan for plan in plans]
             transaction.set_rollback(True)  # another upload created one of them meanwhile: now there is a row to lock
 
@@ -96,15 +96,21 @@ def _plan_all(kind: rules.Kind, tenant: Tenant, verdicts: list[rules.Verdict]) -
     return [_plan_one(kind, tenant, verdict, locked) for verdict in verdicts]
 
 
-def _carry_out_all(plans: list[_Plan | Refused]) -> bool:
+def _carry_out_all(tenant: Tenant, plans: list[_Plan | Refused]) -> bool:
     """Write what is to be written; False when another upload inserted one of the objects first."""
     # By id: whoever inserts waits for who inserts or changes the same, and never in a circle.
     to_write = sorted((plan for plan in plans if isinstance(plan, _Plan) and plan.write), key=_id)
-    written = rows.write_many([plan.write for plan in to_write if plan.write])
-    if None in written:
-        return False
-    for plan, one in zip(to_write, written, strict=True):
-        _add_odd_together(plan, one)
+    writes = [plan.write for plan in to_write if plan.write]
+    written = rows.write_many(writes)
+    looked = []
+    for plan, write, row in zip(to_write, writes, written, strict=True):
+        if row is None:
+            return False
+        if write.look:
+            looked.append((row.id, plan, write))
+    together = problems.look_many(tenant, [(pk, plan.verdict.document, write.columns) for pk, plan, write in looked])
+    for pk, plan, _ in looked:
+        plan.outcome.findings = plan.outcome.findings + together.get(pk, [])
     return True
 
 
