@@ -7,10 +7,12 @@ Source: design §3, §7 "Full sets"; performance, point 9.
 """
 
 import datetime as dt
+import gc
 import logging
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import Any, NamedTuple
@@ -26,6 +28,7 @@ from ocpi.intake import LARGEST_DOCUMENT
 from ocpi.models import Import, ImportPart, ImportReport, ids_of
 from ocpi.rules import Finding, uploads
 from tenants import sql
+from tenants.models import Tenant
 
 logger = logging.getLogger(__name__)
 
@@ -47,18 +50,36 @@ def ring() -> None:
 def work(longest_s: float = 10) -> bool:
     """Work on imports for so long at most, first on those that waited longest; return whether there is more to do."""
     until = time.monotonic() + longest_s
+    with _without_gc():
+        _work_until(until)
+    return Import.objects.filter(state__in=Import.OPEN).exists()
+
+
+def _work_until(until: float) -> None:
     for one in Import.objects.filter(state__in=Import.OPEN).order_by(F("worked_at").asc(nulls_first=True))[:20]:
         lines = None
         while time.monotonic() < until and (lines := _chunk(one, lines)):
             pass
-    return Import.objects.filter(state__in=Import.OPEN).exists()
+
+
+@contextmanager
+def _without_gc() -> Iterator[None]:
+    """Let the collector rest: documents have no cycles, and looking for some in them doubles the work."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 def finish(one: Import) -> Iterator[Import]:
     """Work on one import until it has ended or is held; yield it as it is after each batch."""
     lines = None
     while one.state in Import.OPEN:
-        lines = _chunk(one, lines)
+        with _without_gc():
+            lines = _chunk(one, lines)
         one.refresh_from_db()
         if lines is None and one.state in Import.OPEN:
             time.sleep(0.2)  # a worker has it
@@ -100,10 +121,10 @@ def _step(one: Import, lines: "_Lines") -> None:
     elif one.phase == Phase.REMOVE:
         _remove_some(one)
     else:
-        batch = lines.take()
+        batch = lines.take(one)
         if batch:
-            _Batch(one, batch).work()
-            one.offset, one.line = batch[-1].end, batch[-1].number
+            batch.write(one)
+            one.offset, one.line = batch.end, batch.last
         else:
             _end_phase(one)
     one.save()
@@ -124,25 +145,31 @@ class Line(NamedTuple):
 
 
 class _Lines:
-    """The lines of an import from where it stands."""
+    """The lines of an import from where it stands, in batches; the next one is judged while this one is written."""
 
     def __init__(self, one: Import) -> None:
         self.offset = one.offset
         self._source = _read(one)
+        self._judge = ThreadPoolExecutor(1, "judge")
+        self._next = self._begin(one)
 
-    def take(self) -> list[Line]:
-        """Return the lines of the next batch; [] at the end."""
-        batch: list[Line] = []
-        size = 0
-        while len(batch) < BATCH and size < BATCH_BYTES:
-            line = next(self._source, None)
-            if line is None:
-                break
-            batch.append(line)
-            size += len(line.raw or b"")
+    def take(self, one: Import) -> "_Batch | None":
+        """Return the next batch, judged; None at the end."""
+        batch, self._next = self._next, None
         if batch:
-            self.offset = batch[-1].end
+            self.offset = batch.end
+            self._next = self._begin(one)
+            batch.judged.result()
         return batch
+
+    def _begin(self, one: Import) -> "_Batch | None":
+        """Read a batch and have it judged."""
+        lines: list[Line] = []
+        size = 0
+        while len(lines) < BATCH and size < BATCH_BYTES and (line := next(self._source, None)):
+            lines.append(line)
+            size += len(line.raw or b"")
+        return _Batch(one, lines, self._judge) if lines else None
 
 
 def _read(one: Import) -> Iterator[Line]:
@@ -184,83 +211,93 @@ class _Document:
     line: Line
     digest: bytes = b""
     shown_id: str | None = None
+    verdict: rules.Verdict | None = None
     outcome: str = ""
     findings: list[Finding] = field(default_factory=list)
     removed: int = 0
 
-    def refuse(self, finding: Finding) -> None:
-        self.outcome, self.findings = "refused", [finding]
+    def identify(self) -> None:
+        """Read whose line it is, as far as that can be read."""
+        if self.line.raw is None:
+            self._refuse([uploads.TOO_LARGE.at("", bytes=LARGEST_DOCUMENT)])
+            return
+        self.digest = blake2b(self.line.raw, digest_size=16).digest()
+        with suppress(orjson.JSONDecodeError):
+            document = orjson.loads(self.line.raw)
+            if isinstance(document, dict) and isinstance(document.get("id"), str):
+                self.shown_id = document["id"].strip()
+
+    def judge(self, kind: rules.Kind, tenant: Tenant) -> None:
+        """Read it strictly and judge it by itself; nothing here touches the database."""
+        if self.line.raw is None:
+            return
+        try:
+            body = reader.read(self.line.raw)
+        except reader.NotJson as error:
+            self._refuse([uploads.NOT_JSON.at("", why=error)])
+            return
+        foreign = documents.settle_party(body, tenant)
+        if foreign:
+            self._refuse(foreign)
+        else:
+            self.verdict = rules.check(kind, body)
+
+    def _refuse(self, findings: list[Finding]) -> None:
+        self.outcome, self.findings = "refused", findings
 
 
 class _Batch:
     """The lines of one transaction."""
 
-    def __init__(self, one: Import, lines: list[Line]) -> None:
-        self.one = one
+    def __init__(self, one: Import, lines: list[Line], judge: ThreadPoolExecutor) -> None:
         self.kind: rules.Kind = one.kind  # type: ignore[assignment]
+        self.tenant = one.tenant
+        self.end, self.last = lines[-1].end, lines[-1].number
         self.documents = [_Document(line) for line in lines if line.raw is None or line.raw.strip()]
-
-    def work(self) -> None:
-        """Judge, write and report."""
-        self._identify()
-        self._pass_known()
-        self._put([each for each in self.documents if not each.outcome])
-        _report(self.one, self.documents)
-
-    def _identify(self) -> None:
         for each in self.documents:
-            if each.line.raw is None:
-                each.refuse(uploads.TOO_LARGE.at("", bytes=LARGEST_DOCUMENT))
-                continue
-            each.digest = blake2b(each.line.raw, digest_size=16).digest()
-            with suppress(orjson.JSONDecodeError):
-                document = orjson.loads(each.line.raw)
-                if isinstance(document, dict) and isinstance(document.get("id"), str):
-                    each.shown_id = document["id"].strip()
+            each.identify()
+        known = self._known()
+        self.judged = judge.submit(self._judge, [each for each in self.documents if each.digest not in known])
 
-    def _pass_known(self) -> None:
-        """Pass what is stored as these very lines made it."""
-        ids = [each.shown_id.lower() for each in self.documents if each.shown_id]
-        digests = [each.digest for each in self.documents if each.shown_id]
-        asked = {"tenant": self.one.tenant_id, "ids": ids, "digests": digests, "edition": rules.EDITION}
-        known: dict[bytes, list] = dict(sql.run(_KNOWN[self.kind], asked).fetchall())
+    def _known(self) -> dict[bytes, list]:
+        """Return the findings of what is stored as these very lines made it, by digest."""
+        named = [each for each in self.documents if each.shown_id]
+        asked = {
+            "tenant": self.tenant.pk,
+            "ids": [each.shown_id.lower() for each in named if each.shown_id],
+            "digests": [each.digest for each in named],
+            "edition": rules.EDITION,
+        }
+        return dict(sql.run(_KNOWN[self.kind], asked).fetchall())
+
+    def _judge(self, some: list[_Document]) -> None:
+        for each in some:
+            each.judge(self.kind, self.tenant)
+
+    def write(self, one: Import) -> None:
+        """Write what is to be written, and report."""
+        known = self._known()  # once more: the batch before may have changed it
         for each in self.documents:
             if each.digest in known:
                 each.outcome, each.findings = "unchanged", rules.restore(known[each.digest])
-
-    def _put(self, left: list[_Document]) -> None:
-        """Put what is left, those of one id in their order."""
-        while left:
+        left = [each for each in self.documents if not each.outcome]
+        while left:  # those of one id in their order
             ids, now, later = set[str](), list[_Document](), list[_Document]()
             for each in left:
                 key = (each.shown_id or f" {each.line.number}").lower()
                 (later if key in ids else now).append(each)
                 ids.add(key)
-            self._put_once(now)
+            self._put(now, is_dry_run=one.phase == Phase.SCAN)
             left = later
+        _report(one, self.documents)
 
-    def _put_once(self, some: list[_Document]) -> None:
-        readable, bodies = list[_Document](), list[Any]()
-        for each in some:
-            try:
-                body = reader.read(each.line.raw or b"")
-            except reader.NotJson as error:
-                each.refuse(uploads.NOT_JSON.at("", why=error))
-                continue
-            foreign = documents.settle_party(body, self.one.tenant)
-            if foreign:
-                each.outcome, each.findings = "refused", foreign
-            else:
-                readable.append(each)
-                bodies.append(body)
-        outcomes = store.put_many(
-            self.kind,
-            self.one.tenant,
-            bodies,
-            digests=[each.digest for each in readable],
-            is_dry_run=self.one.phase == Phase.SCAN,
-        )
-        for each, outcome in zip(readable, outcomes, strict=True):
+    def _put(self, some: list[_Document], *, is_dry_run: bool) -> None:
+        self._judge([each for each in some if not each.verdict])  # known a moment ago, and no more
+        some = [each for each in some if not each.outcome]
+        verdicts = [each.verdict for each in some if each.verdict]
+        digests = [each.digest for each in some]
+        outcomes = store.put_many(self.kind, self.tenant, verdicts, digests=digests, is_dry_run=is_dry_run)
+        for each, outcome in zip(some, outcomes, strict=True):
             each.outcome, each.findings = _named(outcome), outcome.findings
             each.removed = getattr(outcome, "removed", 0)
 

@@ -92,7 +92,7 @@ class Others:
     def findings(self, pk: int, location: dict) -> list[Finding]:
         """Return what is odd about a Location together with what was read; `pk` is its row's, 0 without one."""
         uses = list(documents.tariff_uses(location))
-        keys = list(_keys(self.tenant, location))
+        keys = list(_keys(self.tenant, location)) if any(self.places.values()) else []
         of_tariffs = _unknown_tariffs(uses, self.validities) + _two_of_a_type(uses, self.validities)
         return uploads.capped(of_tariffs + self._elsewhere(pk, keys))
 

@@ -155,6 +155,7 @@ class Write:
 
     def parameters(self) -> dict[str, Any]:
         """Return the values of the SQL."""
+        columns = {name: _literal(value) if isinstance(value, list) else value for name, value in self.columns.items()}
         own = {"tenant_id": self.tenant.pk, "row_id": self.row_id, "created_at": self.columns.get("received_at")}
         if self.change:
             own |= {
@@ -163,7 +164,13 @@ class Write:
                 "correlation_id": correlation_id.get(),
                 "has_clock": self.change.has_clock,
             }
-        return self.columns | own
+        return columns | own
+
+
+def _literal(texts: list[str]) -> str:
+    """Return PostgreSQL's text of an array: the driver's own way takes longer than a verdict."""
+    escaped = (text.replace("\\", "\\\\").replace('"', '\\"') for text in texts)
+    return "{" + ",".join(f'"{text}"' for text in escaped) + "}"
 
 
 def write(one: Write) -> Written | None:

@@ -7,13 +7,17 @@ from typing import Any
 import pytest
 from django.db import connections
 
-from ocpi import store
+from ocpi import rules, store
 from ocpi.errors import Refused
 from ocpi.models import Location, Push, Tariff
 from tenants.models import Tenant
 from tests import factories, stored
 from tests.chaos.promises import together
 from tests.documents import connector_body, evse_body, location_body, tariff_body
+
+
+def put_many(kind: Any, tenant: Tenant, documents: list[Any]) -> list[store.Outcome | Refused]:
+    return store.put_many(kind, tenant, [rules.check(kind, document) for document in documents])
 
 
 def told(one: store.Outcome | Refused) -> Any:
@@ -59,7 +63,7 @@ def test_many_locations_come_to_the_same_as_one_by_one(cpo, rival, seed):
     for _ in range(3):
         numbers = chance.sample(range(12), 8)
         state = chance.getstate()
-        together = store.put_many("location", cpo, [a_location(chance, "EXA", number) for number in numbers])
+        together = put_many("location", cpo, [a_location(chance, "EXA", number) for number in numbers])
         chance.setstate(state)
         apart = one_by_one("location", rival, [a_location(chance, "RIV", number) for number in numbers])
 
@@ -99,7 +103,7 @@ def test_many_tariffs_come_to_the_same_as_one_by_one(cpo):
     factories.put_tariff(cpo, id="T2")
     store.delete_tariff(cpo, "T2")
 
-    found = store.put_many(
+    found = put_many(
         "tariff",
         cpo,
         [
@@ -121,7 +125,7 @@ def test_many_are_refused_without_touching_what_is_stored(cpo):
     factories.put_location(cpo, id="L1")
     before = stored.everything(cpo)
 
-    found = store.put_many("location", cpo, [location_body(id="L1", country="NL"), location_body(id="L2", evses=5)])
+    found = put_many("location", cpo, [location_body(id="L1", country="NL"), location_body(id="L2", evses=5)])
 
     assert [isinstance(one, Refused) for one in found] == [True, True]
     assert stored.everything(cpo) == before
@@ -138,7 +142,7 @@ def test_many_and_single_uploads_of_the_same_objects_at_once_lose_nothing(transa
                     for n in random.Random(number * 10 + step).sample(range(10), 10)
                 ]
                 if number % 2:
-                    store.put_many("location", cpo, documents)
+                    put_many("location", cpo, documents)
                 else:
                     one_by_one("location", cpo, documents)
         finally:
@@ -152,4 +156,4 @@ def test_many_and_single_uploads_of_the_same_objects_at_once_lose_nothing(transa
 
 def test_many_with_an_id_twice_are_not_taken(cpo):
     with pytest.raises(ValueError, match="twice"):
-        store.put_many("location", cpo, [location_body(id="L1"), location_body(id="l1")])
+        put_many("location", cpo, [location_body(id="L1"), location_body(id="l1")])

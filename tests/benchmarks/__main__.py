@@ -26,11 +26,12 @@ def main() -> None:
 
         from gateway import embedded
         from tests import settings
-        from tests.benchmarks import bench_pull, bench_push, bench_upload, bench_verdict, stage
+        from tests.benchmarks import bench_import, bench_pull, bench_push, bench_upload, bench_verdict, stage
 
         feed = os.environ.get("FEED")
         benches: dict[str, Callable[[], list[stage.Row]]] = {
             "pull": partial(bench_pull.run, feed=f"{feed}/locations.ndjson" if feed else None),
+            "import": partial(bench_import.run, feed=f"{feed}/locations.ndjson" if feed else None),
             "upload": bench_upload.run,
             "push": bench_push.run,
             "verdict": bench_verdict.run,
