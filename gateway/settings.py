@@ -36,6 +36,7 @@ ALLOWED_HOSTS = env.list(
     "ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]", "web", *filter(None, [_public_host])]
 )
 NDW_ALLOWED_HOSTS = env.list("NDW_ALLOWED_HOSTS", default=["iam.ndw.nu"])
+SOURCE_ALLOWED_HOSTS = env.list("SOURCE_ALLOWED_HOSTS", default=[])  # besides public hosts by https on port 443
 NDW_RATE_CAP = env.int("NDW_RATE_CAP", default=50)  # requests a second and Connection; NDW's own limit is unknown
 
 INSTALLED_APPS = [

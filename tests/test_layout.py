@@ -51,6 +51,7 @@ ORDER = [
     ["ocpi.errors"],
     ["ocpi.compression"],
     ["ocpi.middleware", "ocpi.health", "ocpi.bodies", "ocpi.openapi"],
+    ["ocpi.outgoing"],
     ["ocpi.ndw"],
     ["ocpi.rulings"],
     ["ocpi.models"],
