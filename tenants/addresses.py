@@ -35,12 +35,15 @@ def check(url: str) -> None:
     _demand_https(parts, host, shown)
 
 
-def check_source(url: str) -> None:
-    """Let a URL of a CPO's Sender pass that we may call, as far as the URL alone can tell. Raises NotAllowed."""
+def check_source(url: str, *, is_typed: bool = True) -> None:
+    """Let a URL of a CPO's Sender pass that we may call, as far as the URL alone can tell. Raises NotAllowed.
+
+    The exceptions of SOURCE_ALLOWED_HOSTS are for what an operator typed, not for where a Sender leads.
+    """
     if not _PLAIN.fullmatch(url):
         raise NotAllowed("Not a URL: only printable ASCII without spaces and \\, at most 500 characters.")
     parts, host, port, shown = _taken_apart(url)
-    if _is_listed(settings.SOURCE_ALLOWED_HOSTS, host, port):
+    if is_typed and _is_listed(settings.SOURCE_ALLOWED_HOSTS, host, port):
         return _demand_https(parts, host, shown)
     if parts.scheme != "https":
         raise NotAllowed(f"{shown}: not https.")
@@ -81,6 +84,11 @@ def is_ndw(host: str, port: int, address: Address) -> bool:
 def is_source(host: str, port: int, address: Address) -> bool:
     """Return True when a CPO's host may be at this address: a listed one anywhere, all others outside."""
     return _is_listed(settings.SOURCE_ALLOWED_HOSTS, host, port) or is_public(address)
+
+
+def is_outside(host: str, port: int, address: Address) -> bool:
+    """Return True when a host to which a Sender leads may be at this address."""
+    return is_public(address)
 
 
 def is_public(address: Address) -> bool:
