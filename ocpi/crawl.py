@@ -28,7 +28,7 @@ LIMIT = 100  # objects on a page; a Sender that gives fewer says so by Link
 MOST_PAGES = 100_000
 LARGEST_PAGE = 64 * 2**20  # bytes, decompressed
 MOST_VALUES = 4_000_000  # on a page: what bounds the memory it takes
-CONNECT_S, READ_S, PAGE_S = 5.0, 20.0, 60.0
+CONNECT_S, READ_S, VERSIONS_S, PAGE_S = 5.0, 20.0, 15.0, 60.0
 LONGEST_REST_S = 900.0
 ELSEWHERE = {400, 404, 405, 406, 410}  # what a Sender says where its versions are not
 _PIECE = 65_536
@@ -99,9 +99,9 @@ class Sender:
         if not isinstance(found, list):
             raise SenderError(f"{self.url}: neither versions nor version details of OCPI.")
         if details.get("version", VERSION) != VERSION:
-            raise SenderError(f"Version details: of {str(details['version'])[:10]}, not of {VERSION}.")
+            raise SenderError(f"Version details: of {self._clean(str(details['version'])[:10])}, not of {VERSION}.")
         return {
-            one["identifier"]: one["url"]
+            one["identifier"]: _joined("Version details", self.url, one["url"])
             for one in found
             if isinstance(one, dict) and one.get("role") == "SENDER" and isinstance(one.get("url"), str)
             if one.get("identifier") in ("locations", "tariffs")
@@ -116,7 +116,7 @@ class Sender:
         while following is not None:
             what = f"{module.capitalize()}, page {len(asked) + 1}"
             if following in asked:
-                raise SenderError(f"{what}: Link leads in a circle, to {following[:200]}.")
+                raise SenderError(f"{what}: Link leads in a circle, to {self._clean(following[:200])}.")
             if len(asked) == MOST_PAGES:
                 raise SenderError(f"{module.capitalize()}: more than {MOST_PAGES:,} pages.")
             asked.add(following)
@@ -125,7 +125,7 @@ class Sender:
             following = page.next_url
 
     def _page(self, what: str, url: str) -> Page:
-        answer = self._get(what, url)
+        answer = self._get(what, url, PAGE_S)
         data = answer.envelope.get("data")
         if not isinstance(data, list | None):
             raise SenderError(f"{what}: data is no list.")
@@ -157,13 +157,13 @@ class Sender:
 
     # --- One request ---
 
-    def _get(self, what: str, url: str) -> _Answer:
+    def _get(self, what: str, url: str, longest_s: float = VERSIONS_S) -> _Answer:
         """Ask once. Raises SenderError."""
         left_s = self.ends_at - time.monotonic()
         if left_s <= 0:
             raise SenderError(f"{what}: not done in the time a fetch may take.")
         try:
-            status, headers, raw = self._ask(url, min(PAGE_S, left_s))
+            status, headers, raw = self._ask(url, min(longest_s, left_s))
         except (addresses.NotAllowed, outgoing.InnerAddress) as error:
             raise SenderError(f"{what}: {self._clean(str(error)).rstrip('.')}.") from None
         except requests.exceptions.SSLError as error:

@@ -30,7 +30,7 @@ logger = logging.getLogger(__name__)
 TASK = "ocpi.tasks.fetch_sources"
 THREADS = 8  # one slow Sender holds up no other
 TAKES_S = 1800.0
-LEASE = dt.timedelta(seconds=150)  # a page takes 60 s at most
+LEASE = dt.timedelta(seconds=180)  # finding the lists and the first page take 105 s at most, each other page 60 s
 KEEP_EVERY_S = 20.0
 LONGEST_PAUSE = dt.timedelta(minutes=15)
 STAGGER_S = 600  # not everybody's night begins at the same second
@@ -80,8 +80,8 @@ def work() -> int:
 def _in_thread(source: Source) -> None:
     try:
         run(source)
-    except Exception:  # its lease runs out, the others go on
-        logger.exception("Fetching %s broke off", source)
+    except Exception:  # the database is away: the lease runs out
+        logger.exception("What came of fetching %s is not written down", source)
     finally:
         connections.close_all()
 
@@ -94,6 +94,9 @@ def run(source: Source) -> Result | None:
     except LostLease:
         logger.warning("%s was changed, or taken by another worker, while it was fetched; nothing handed over", source)
         return None
+    except Exception:
+        logger.exception("Fetching %s broke off", source)
+        result = Result(is_full, error="Internal error; it has been logged.")
     record(source, result)
     level = logging.WARNING if result.error else logging.INFO
     logger.log(level, "%s: %s", source, result.error or result)

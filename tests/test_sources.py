@@ -6,6 +6,7 @@ import json
 import logging
 import re
 import socket
+import ssl
 from collections.abc import Iterator
 from typing import Any
 
@@ -17,7 +18,7 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from ocpi import crawl, fetches, imports, sources, tasks
+from ocpi import crawl, fetches, imports, intake, sources, tasks
 from ocpi.fetches import fetch
 from ocpi.models import Import, Location, Source, Tariff
 from tenants.models import Tenant, Token
@@ -25,6 +26,7 @@ from tests import factories
 from tests.benchmarks import stage
 from tests.cpo_sender import PACKED, TOKEN, CpoSender, cpo_sender
 from tests.test_admin import said, staff, text
+from tests.test_ndw import _self_signed, peer
 
 LATER = "2099-03-02T10:00:00Z"
 
@@ -231,6 +233,10 @@ def test_our_own_sender_is_a_source(transactional_db):
 # --- What goes wrong ---------------------------------------------------------------------------------------------------
 
 HTML = (200, {"Content-Type": "text/html"}, b"<html>Welcome</html>")
+ODD_END = {
+    "status_code": 1000,
+    "data": {"endpoints": [{"identifier": "tariffs", "role": "SENDER", "url": "https://[::1"}]},
+}
 CUT_SHORT = (200, {"Content-Length": "99", "Connection": "close"}, b"{")
 EMPTY = (200, {"X-Total-Count": "5"}, {"status_code": 1000})
 ERROR = {"status_code": 2001, "status_message": f"bad {TOKEN} and {PACKED}\r\nX", "timestamp": LATER}
@@ -248,6 +254,7 @@ ERROR = {"status_code": 2001, "status_message": f"bad {TOKEN} and {PACKED}\r\nX"
         ("/ocpi/versions", (200, {}, {"status_code": 1000, "data": [{"version": []}, 7]}), "Versions: no 2.2.1 among none."),
         ("/ocpi/2.2.1", (404, {}, b""), "Version details at .*/2.2.1: HTTP 404, there is nothing at this address."),
         ("/ocpi/2.2.1", (200, {}, {"status_code": 1000, "data": {"endpoints": []}}), "no list of tariffs as SENDER"),
+        ("/ocpi/2.2.1", (200, {}, ODD_END), "Version details: leads to what is not a URL"),
         ("/ocpi/2.2.1", (200, {}, {"status_code": 1000, "data": 7}), "neither versions nor version details"),
         (("tariffs", 1), (200, {}, ERROR), "Tariffs, page 1 at .*: HTTP 200, but OCPI 2001 bad … and … X."),
         (("locations", 2), (500, {}, b"oops"), r"Locations, page 2 at .*offset=2.*: HTTP 500\."),
@@ -321,6 +328,26 @@ def test_a_page_without_end_is_cut_off(source, sender, monkeypatch):
     sender.faults["tariffs", 1] = (200, {}, b" " * 200_000)
 
     assert "more than 0 MiB in one answer" in fetch(source, is_full=True).error
+
+
+def test_a_certificate_nobody_vouches_for_is_told(cpo, tmp_path):
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(_self_signed(tmp_path))
+    with peer(b"", tls=context) as server:
+        source = make_source(cpo, server.url.replace("http:", "https:"))
+
+        result = fetch(source, is_full=True)
+
+    assert result.error == "Versions: TLS fails: self-signed certificate."
+    assert server.heard == b""
+
+
+def test_what_nobody_foresaw_is_a_failure_too(source, sender, monkeypatch):
+    monkeypatch.setattr(intake, "documents", None)
+
+    then = fetched()
+
+    assert (then.last_error, then.failures) == ("Internal error; it has been logged.", 1)
 
 
 def test_failure_waits_longer_each_time_and_everything_a_quarter_of_an_hour(source, sender, caplog):
