@@ -36,6 +36,7 @@ ALLOWED_HOSTS = env.list(
     "ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]", "web", *filter(None, [_public_host])]
 )
 NDW_ALLOWED_HOSTS = env.list("NDW_ALLOWED_HOSTS", default=["iam.ndw.nu"])
+SOURCE_ALLOWED_HOSTS = env.list("SOURCE_ALLOWED_HOSTS", default=[])  # besides public hosts by https on port 443
 NDW_RATE_CAP = env.int("NDW_RATE_CAP", default=50)  # requests a second and Connection; NDW's own limit is unknown
 
 INSTALLED_APPS = [
@@ -197,6 +198,7 @@ CELERY_BEAT_SCHEDULE = {
     "counts": {"task": "ocpi.tasks.fold_counts", "schedule": 60.0, "options": {"expires": 60}},
     "recheck": {"task": "ocpi.tasks.recheck_stored", "schedule": 60.0, "options": {"expires": 60}},
     "imports": {"task": "ocpi.tasks.run_imports", "schedule": 5.0, "options": {"expires": 5, "queue": "imports"}},
+    "sources": {"task": "ocpi.tasks.fetch_sources", "schedule": 15.0, "options": {"expires": 15, "queue": "imports"}},
     "prune_imports": {"task": "ocpi.tasks.prune_imports", "schedule": 3600.0, "options": {"expires": 3600}},
     "prune": {"task": "ocpi.tasks.prune_attempts", "schedule": 3600.0, "options": {"expires": 3600}},
     "watch": {"task": "ocpi.tasks.watch", "schedule": 10.0, "options": {"expires": 10}},
@@ -282,6 +284,7 @@ UNFOLD = {
                     _page("Locations", "location_on", "ocpi.location")
                     | {"active": lambda request: "/ocpi/location/" in request.path and "/problems/" not in request.path},
                     _page("Tariffs", "euro", "ocpi.tariff"),
+                    _page("Sources", "cloud_download", "ocpi.source"),
                 ],
             },
             {

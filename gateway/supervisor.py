@@ -182,7 +182,7 @@ def processes(port: int, logs: Path, environment: Mapping[str, str]) -> list[Chi
         "simulator": f"tests.ndw_simulator --port {port + 1}",
         "web": f"{web} --respawn-failed-workers --workers-kill-timeout 15 gateway.wsgi:application",
         "worker": f"{worker} -Q push --concurrency 2 -n push@%h",
-        "imports": f"{worker} -Q imports --concurrency 1 -n imports@%h",
+        "imports": f"{worker} -Q imports --concurrency 2 -n imports@%h",
         "beat": "celery -A gateway beat",
     }
     commands = {name: [sys.executable, "-m", *module.split()] for name, module in modules.items()}

@@ -6,6 +6,7 @@ line that is no JSON is a matter of its own, for the worker.
 Source: design §2 "URLs", §7 "JSON of the REST API"; OCPI 2.2.1 transport_and_format, "Response format".
 """
 
+import datetime as dt
 import hashlib
 import json
 import re
@@ -16,6 +17,7 @@ from typing import Any
 import zstandard
 from django.conf import settings
 from django.db import DatabaseError, IntegrityError, transaction
+from django.utils import timezone
 from isal import isal_zlib
 from isal.igzip_lib import IsalError
 
@@ -47,14 +49,17 @@ def receive(
     is_dry_run: bool = False,
     origin: str = "",
     key: str | None = None,
+    as_of: dt.datetime | None = None,
 ) -> Import:
     """Store the lines of a bulk upload and queue it; with a key that was used before, return that import.
 
-    `pieces` may be any cut of NDJSON, an array or an envelope, also of gzip; when they raise, nothing is kept.
+    `pieces` may be any cut of NDJSON, an array or an envelope, also of gzip; when they raise, nothing is kept. A full set
+    speaks of the moment it came in, or `as_of`: what changed after that is not removed.
     Raises Malformed, TooLarge, KeyTaken.
     """
     one = Import.objects.create(
         tenant=tenant, kind=kind, mode=mode, is_dry_run=is_dry_run, origin=origin[:200],
+        created_at=as_of or timezone.now(),
         phase=Import.Phase.SCAN if is_dry_run or mode == Import.Mode.FULL else Import.Phase.APPLY,
     )  # fmt: skip
     try:

@@ -2,15 +2,18 @@
 
 import datetime as dt
 import uuid
+from urllib.parse import urlsplit
 
 import orjson
 from django.contrib.postgres.fields import ArrayField
 from django.contrib.postgres.indexes import GinIndex
+from django.core.exceptions import ValidationError
 from django.db import models
 from django.db.models import Case, F, Q, Value, When
 from django.db.models.functions import Lower, Now
 from django.utils import timezone
 
+from tenants import secrets
 from tenants.models import Connection, Tenant
 
 
@@ -463,3 +466,119 @@ class ImportReport(models.Model):
 
     def __str__(self) -> str:
         return f"{self.report_of_id} {self.first_line}"
+
+
+class Source(models.Model):
+    """A CPO's own OCPI Sender, which is asked for what changed, and every night for everything; one per tenant.
+
+    One, because everything from one Sender says that the rest is gone. A worker that fetches holds the lease; it writes the
+    state below and nothing else, an operator what stands above.
+    Source: OCPI 2.2.1 version_information_endpoint; mod_locations, mod_tariffs, "Sender Interface".
+    """
+
+    class TokenForm(models.TextChoices):
+        """How the token goes into the Authorization header: OCPI 2.2 says Base64, many Senders want it as it is."""
+
+        BASE64 = "base64", "Base64 (OCPI 2.2.1)"
+        RAW = "raw", "As it is"
+
+    SHORTEST_S, LONGEST_S = 30, 86_400
+
+    tenant = models.ForeignKey(Tenant, models.PROTECT, related_name="sources", db_index=False)
+    url = models.URLField(
+        "URL",
+        max_length=500,
+        help_text="Of the versions (…/versions), of the version details (…/2.2.1), or what stands before /versions. https and "
+        "port 443, unless SOURCE_ALLOWED_HOSTS lists the host.",
+    )
+    token_sealed = models.TextField(editable=False, default="")
+    token_form = models.CharField(
+        max_length=6,
+        choices=TokenForm,
+        default=TokenForm.BASE64,
+        help_text="How the Sender wants it behind “Authorization: Token”. A 401 in spite of a good token: try the other.",
+    )
+    is_active = models.BooleanField("active", default=True, help_text="Fetch on a schedule.")
+    has_locations = models.BooleanField("locations", default=True, help_text="Fetch Locations.")
+    has_tariffs = models.BooleanField("tariffs", default=True, help_text="Fetch Tariffs; they go before the Locations.")
+    every_s = models.PositiveIntegerField(
+        "changes every",
+        default=60,
+        help_text="Seconds between two looks for what changed (date_from), at least 30. 0: only everything, once a night.",
+    )
+    full_at = models.TimeField(
+        "everything at",
+        default=dt.time(2, 30),
+        help_text="When everything is fetched (Europe/Amsterdam, within ten minutes). What the Sender then lacks is set "
+        "REMOVED, if the tenant's brake allows; what is stored already is not written again.",
+    )
+
+    next_due_at = models.DateTimeField("next look for changes", null=True, editable=False)
+    next_full_at = models.DateTimeField("next fetch of everything", default=timezone.now, editable=False)
+    locations_from = models.DateTimeField(
+        null=True, editable=False, help_text="When the last good fetch of Locations began, by the slower clock."
+    )
+    tariffs_from = models.DateTimeField(null=True, editable=False)
+    endpoints = models.JSONField(
+        default=dict, editable=False, help_text="Where the lists are, as the version details said last."
+    )
+    last_started_at = models.DateTimeField("last fetch", null=True, editable=False)
+    last_finished_at = models.DateTimeField(null=True, editable=False)
+    last_result = models.CharField(max_length=500, editable=False, default="", help_text="Of the last that succeeded.")
+    last_error = models.CharField(
+        max_length=1000, editable=False, default="", help_text="Empty: the last fetch succeeded."
+    )
+    counts = models.JSONField(
+        default=dict, editable=False, help_text='Of the last fetch: {"tariffs", "locations", "foreign", "pages"}.'
+    )
+    failures = models.PositiveIntegerField(default=0, editable=False, help_text="Fetches in a row that failed.")
+    lease_until = models.DateTimeField(null=True, editable=False)
+    lease_token = models.UUIDField(null=True, editable=False)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["tenant"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["tenant"],
+                name="source_one_per_tenant",
+                violation_error_message="This tenant has a source; change that one.",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.tenant} from {urlsplit(self.url).netloc}"
+
+    def clean(self) -> None:
+        """Refuse a pace that no Sender should bear, and a source of nothing."""
+        if self.every_s and not self.SHORTEST_S <= self.every_s <= self.LONGEST_S:
+            raise ValidationError({"every_s": f"0, or {self.SHORTEST_S} to {self.LONGEST_S} seconds."})
+        if not self.modules:
+            raise ValidationError("Choose Locations, Tariffs or both.")
+
+    def _bound_to(self) -> str:
+        return f"source|token|{self.pk}"
+
+    def set_token(self, plain: str) -> None:
+        """Seal a new token; saves a new row, of an old one only this."""
+        if self.pk is None:
+            self.save()
+        self.token_sealed = secrets.encrypt(plain, self._bound_to())
+        self.save(update_fields=["token_sealed"])
+
+    @property
+    def token(self) -> str:
+        """Return the token in the clear, for the call to the Sender only. Raises Undecryptable."""
+        return secrets.decrypt(self.token_sealed, self._bound_to())
+
+    @property
+    def modules(self) -> list[str]:
+        """Return what is fetched, in the order in which it is handed over: a Location names Tariffs."""
+        return ["tariffs"] * self.has_tariffs + ["locations"] * self.has_locations
+
+    @property
+    def took(self) -> dt.timedelta | None:
+        """Return how long the last fetch took; None while it runs."""
+        if not (self.last_started_at and self.last_finished_at) or self.last_finished_at < self.last_started_at:
+            return None
+        return self.last_finished_at - self.last_started_at

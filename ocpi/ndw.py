@@ -5,28 +5,20 @@ none reaches an address inside our own network.
 Source: NDW DOT-NL, "Push"; protocol §7.3 to §7.6; reliability C6, C28.
 """
 
-import http.client
-import io
-import ipaddress
 import json
-import socket
-import threading
-import time
 from dataclasses import dataclass, field
-from typing import Any
 from urllib.parse import quote, urlencode
 
 import requests
 import urllib3
-from requests.adapters import HTTPAdapter
 
+from ocpi import outgoing
 from tenants import addresses
 
 HEADERS = {"User-Agent": "ocpi-gateway", "Accept": "application/json", "Accept-Encoding": "identity"}
 CONNECT_S, READ_S, TOTAL_S = 3.0, 9.0, 12.0  # together less than half of a lease
 TOKEN_S = 6.0  # a drain waits for it
 LARGEST_ANSWER = 65_536
-_local = threading.local()
 
 
 class NdwError(Exception):
@@ -96,91 +88,17 @@ def check_url(url: str) -> None:
         raise Insecure(str(error)) from error
 
 
-class _Clocked(io.RawIOBase):
-    """What comes in on a socket until the deadline of the call: requests' own timeout is per read, and ends no drip."""
-
-    def __init__(self, raw: io.RawIOBase, sock: socket.socket) -> None:
-        self.raw, self.sock, self.ends_at = raw, sock, _local.ends_at
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int | None:
-        left_s = self.ends_at - time.monotonic()
-        if left_s <= 0:
-            raise TimeoutError("the answer took too long")
-        self.sock.settimeout(min(left_s, READ_S))
-        return self.raw.readinto(buffer)
-
-    def close(self) -> None:
-        self.raw.close()
-        super().close()
-
-
-class _Response(http.client.HTTPResponse):
-    def __init__(self, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
-        super().__init__(sock, *args, **kwargs)
-        self.fp = io.BufferedReader(_Clocked(self.fp.detach(), sock))
-
-
-class _Connection(urllib3.connection.HTTPConnection):
-    response_class = _Response
-
-    def _new_conn(self) -> socket.socket:
-        sock = super()._new_conn()
-        address = ipaddress.ip_address(sock.getpeername()[0].partition("%")[0])
-        if not (address.is_loopback if self.host in addresses.LOOPBACK else address.is_global):
-            sock.close()
-            raise Insecure(f"{self.host} is at {address}, which is not a public address")
-        return sock
-
-
-class _TlsConnection(_Connection, urllib3.connection.HTTPSConnection):
-    pass
-
-
-class _Pool(urllib3.HTTPConnectionPool):
-    ConnectionCls = _Connection
-
-
-class _TlsPool(urllib3.HTTPSConnectionPool):
-    ConnectionCls = _TlsConnection
-
-
-class _Adapter(HTTPAdapter):
-    """Connections of ours, four kept alive, nothing retried."""
-
-    def __init__(self) -> None:
-        super().__init__(pool_connections=4, pool_maxsize=4, max_retries=0)
-
-    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
-        super().init_poolmanager(*args, **kwargs)
-        self.poolmanager.pool_classes_by_scheme = {"http": _Pool, "https": _TlsPool}
-
-
-def _session() -> requests.Session:
-    """Return this thread's own session: it keeps its connections alive and reads nothing from the environment."""
-    session = getattr(_local, "session", None)
-    if session is None:
-        session = _local.session = requests.Session()
-        session.trust_env = False
-        session.mount("https://", _Adapter())
-        session.mount("http://", _Adapter())
-    return session
-
-
 def _call(method: str, url: str, headers: dict[str, str], body: bytes | None, total_s: float) -> Answer:
     check_url(url)
-    _local.ends_at = time.monotonic() + total_s
-    timeout = (min(CONNECT_S, total_s), READ_S)
-    request = (
-        requests.PreparedRequest()
-    )  # by hand: merging with a session's settings is a fifth of what a request costs
     try:
-        request.prepare(method, url, headers=HEADERS | headers, data=body)
-        with _session().send(request, timeout=timeout, allow_redirects=False, stream=True) as response:
+        with outgoing.send(
+            method, url, HEADERS | headers, body, allows=addresses.is_ndw,
+            connect_s=min(CONNECT_S, total_s), read_s=READ_S, total_s=total_s,
+        ) as response:  # fmt: skip
             text, is_whole = _read(response)
             return Answer(response.status_code, {k.lower(): v for k, v in response.headers.items()}, text, is_whole)
+    except outgoing.InnerAddress as error:
+        raise Insecure(str(error)) from error
     except requests.exceptions.SSLError as error:
         if "EOF occurred" in str(error):  # hung up on in the handshake: a server that restarts, not a certificate
             raise NdwError(f"TLS: {error}") from error

@@ -7,7 +7,7 @@ it has not acknowledged in the middle (and, while Redis is away, itself: kombu 5
 from celery import shared_task
 from django.db.models import F, Q
 
-from ocpi import alarms, backlog, clock, counts, doorbell, imports, push, recheck, reconcile
+from ocpi import alarms, backlog, clock, counts, doorbell, imports, push, recheck, reconcile, sources
 from tenants.models import Connection
 
 
@@ -43,6 +43,12 @@ def run_imports() -> None:
 def prune_imports() -> int:
     """Delete bulk uploads of long ago."""
     return imports.prune()
+
+
+@shared_task(acks_late=False, time_limit=3900)
+def fetch_sources() -> int:
+    """Fetch from the CPOs' own Senders that are due; takes new ones for half an hour, and a fetch takes as long at most."""
+    return sources.work()
 
 
 @shared_task(acks_late=False)

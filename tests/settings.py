@@ -29,6 +29,7 @@ os.environ |= {
     "TOKEN_PEPPER": "only-for-the-tests",
     "SIGNING_KEYS": "t1:" + _SIGNING_KEY,
     "NDW_ALLOWED_HOSTS": "127.0.0.1,localhost",
+    "SOURCE_ALLOWED_HOSTS": "127.0.0.1",
     "NDW_RATE_CAP": os.environ.get("NDW_RATE_CAP", "500"),
     "LOG_LEVEL": "WARNING",
 }

@@ -18,7 +18,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from ocpi import store
-from ocpi.models import Location, Push, PushAttempt, Tariff
+from ocpi.models import Location, Push, PushAttempt, Source, Tariff
 from tenants import secrets
 from tenants.models import Connection, OAuthClient, ServiceAccount, Tenant, Token
 from tests.conftest import Caller
@@ -83,6 +83,7 @@ def fill(numbers: range) -> None:
         Connection.objects.create(
             tenant=tenant, environment="staging", service_account=account, push_url="http://127.0.0.1:9"
         )
+        Source(tenant=tenant, url="http://127.0.0.1:9/versions").set_token("t0ken")
         put_tariff(tenant)
         put_location(tenant)
         put_location(tenant, id="GAPS", energy_mix=None)

@@ -100,8 +100,8 @@ def _retries_in_part(module: Any, original: Any) -> Any:
 def _follows(module: Any, original: Any) -> Any:
     """Follow redirects as `requests` does unless told."""
 
-    def session() -> Any:
-        made = original()
+    def session(*given: Any) -> Any:
+        made = original(*given)
         send = type(made).send
         made.send = lambda *given, **named: send(made, *given, **named | {"allow_redirects": True})
         return made
@@ -145,7 +145,7 @@ MUTANTS = {
         "a request of a worker that is gone is forgotten",
     ),
     "retry-in-part": Mutant("ocpi.queue", replace("_completion", _retries_in_part), "P3", "a retry repeats the PATCH"),
-    "follow-redirects": Mutant("ocpi.ndw", replace("_session", _follows), "P9", "redirects are followed"),
+    "follow-redirects": Mutant("ocpi.outgoing", replace("_session", _follows), "P9", "redirects are followed"),
     "catch-and-200": Mutant(
         "ocpi.errors", replace("_unavailable", _accepts_without_database), "P7", "no database, but accepted"
     ),

@@ -129,9 +129,12 @@ def _is_free(port: int) -> bool:
 
 
 def _environment(port: int) -> dict[str, str]:
-    """Return the children's: ours, and this machine as a host that may be pushed to, as fast as the simulator takes it."""
-    hosts = [*settings.NDW_ALLOWED_HOSTS, "127.0.0.1", "localhost"]
-    return {"NDW_RATE_CAP": "500", **os.environ, "NDW_ALLOWED_HOSTS": ",".join(dict.fromkeys(hosts))}
+    """Return the children's: ours, and this machine as a host to push to and fetch from, as fast as the simulator takes it."""
+    hosts = {
+        name: ",".join(dict.fromkeys([*getattr(settings, name), "127.0.0.1", "localhost"]))
+        for name in ("NDW_ALLOWED_HOSTS", "SOURCE_ALLOWED_HOSTS")
+    }
+    return {"NDW_RATE_CAP": "500", **os.environ, **hosts}
 
 
 def _stop_on_signals(hurry: threading.Event) -> threading.Event:
