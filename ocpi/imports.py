@@ -437,7 +437,8 @@ def discard(one: Import, who: str, note: str = "Discarded; nothing was stored.")
     with one.tenant.transaction():
         ended = {"state": State.DISCARDED, "decided_by": who[:150], "note": note, "finished_at": timezone.now()}
         found = Import.objects.filter(pk=one.pk, state=State.HELD).update(**ended)
-        one.parts.all().delete()
+        if found:  # else somebody has accepted it: without its lines a full set would remove everything
+            one.parts.all().delete()
     return bool(found)
 
 
