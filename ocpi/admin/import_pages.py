@@ -141,6 +141,7 @@ def one_import(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
         "is_open": one.state in Import.OPEN,
         "is_held": one.state == Import.State.HELD,
         "is_preview": _is_preview(one),
+        "note": "" if _was_held(one) else one.note,
         "live": _live(one),
         "tiles": [{"name": name, "words": words} | {"number": _count(one, name)} for name, words in _tiles(one)],
         "facts": _facts(one),
@@ -193,6 +194,11 @@ def results(request: HttpRequest, pk: uuid.UUID, form: str) -> StreamingHttpResp
     return FORMS[form](_find(pk), tables.reader())
 
 
+def _was_held(one: Import) -> bool:
+    """Return whether its note says why it was held, and somebody has accepted it since."""
+    return bool(one.decided_by) and one.state not in (Import.State.FAILED, Import.State.DISCARDED)
+
+
 def _facts(one: Import) -> list[tuple[str, object]]:
     facts: list[tuple[str, object]] = [
         ("Sent by", one.origin or html.NOTHING),
@@ -206,6 +212,8 @@ def _facts(one: Import) -> list[tuple[str, object]]:
         facts.append(("Rate", f"{one.rate:,.0f} objects a second"))
     if one.decided_by:
         facts.append(("Discarded by" if one.state == Import.State.DISCARDED else "Accepted by", one.decided_by))
+    if _was_held(one):
+        facts.append(("Was held", one.note))
     if one.key:
         facts.append(("Idempotency-Key", one.key))
     return [*facts, ("Id", one.pk)]
