@@ -215,8 +215,9 @@ class _Batch:
             each.digest = blake2b(each.line.raw, digest_size=16).digest()
             with suppress(orjson.JSONDecodeError):
                 document = orjson.loads(each.line.raw)
-                if isinstance(document, dict) and isinstance(document.get("id"), str):
-                    each.shown_id = document["id"].strip()
+                shown_id = document.get("id") if isinstance(document, dict) else None
+                if isinstance(shown_id, str) and "\0" not in shown_id:  # which PostgreSQL cannot store
+                    each.shown_id = shown_id.strip()
 
     def _pass_known(self) -> None:
         """Pass what is stored as these very lines made it."""
