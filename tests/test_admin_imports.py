@@ -311,7 +311,8 @@ def test_decision_is_not_made_by_a_link(boss, held):
 
 def test_hostile_ids_are_escaped(boss, cpo):
     bad = location_body(id=HOSTILE, country=HOSTILE)
-    trial = work(receive(cpo, [bad], is_dry_run=True, origin=HOSTILE))
+    endless = location_body(id="x" * 5000 + "\u202e", country=HOSTILE)
+    trial = work(receive(cpo, [bad, endless], is_dry_run=True, origin=HOSTILE))
     real = work(receive(cpo, [bad], key=HOSTILE, mode="full"))
     Import.objects.filter(pk=real.pk).update(state="held", note=HOSTILE, phase="scan")
 
@@ -319,3 +320,5 @@ def test_hostile_ids_are_escaped(boss, cpo):
         shown = boss.get(address).content.decode()
         assert "<script>alert" not in shown, address
         assert "&lt;script&gt;alert" in shown, address
+        assert "x" * 101 not in shown
+        assert "\u202e" not in shown

@@ -15,7 +15,7 @@ from unfold.enums import ActionVariant
 from unfold.paginator import InfinitePaginator
 
 from ocpi.admin import import_pages as pages
-from ocpi.admin import uploading
+from ocpi.admin import import_tables, uploading
 from ocpi.admin.lists import TENANT, ChoiceFilter, ReadOnlyAdmin
 from ocpi.models import Import
 from tenants import html
@@ -105,25 +105,25 @@ class ImportAdmin(ReadOnlyAdmin):
     @display(description="mode", ordering="mode")
     def modes(self, one: Import) -> SafeString | str:
         """Show whether it is a full set, or only a trial."""
-        return pages.modes(one)
+        return import_tables.modes(one)
 
     @display(description="state", ordering="state")
     def state_label(self, one: Import) -> SafeString:
         """Show how far it is."""
-        return html.badge(one.state, pages.STATE_COLOURS)
+        return html.badge(one.state, import_tables.STATE_COLOURS)
 
     @display(description="progress")
     def progress(self, one: Import) -> SafeString | str:
         """Show how much is done while it is not all, how fast, and how long it will take."""
-        return pages.meter(one) if one.state not in Import.ENDED else html.NOTHING
+        return import_tables.meter(one) if one.state not in Import.ENDED else html.NOTHING
 
     @display(description="came to")
     def came_to(self, one: Import) -> str:
         """Show the counts that are not 0."""
-        return pages.short_counts(one)
+        return import_tables.short_counts(one)
 
     @display(description="took")
     def took(self, one: Import) -> str:
         """Show how long it took from when it was received, waiting and held too."""
         lasted: dt.timedelta = (one.finished_at or timezone.now()) - one.created_at
-        return pages.span(lasted.total_seconds()) + ("" if one.finished_at else " so far")
+        return import_tables.span(lasted.total_seconds()) + ("" if one.finished_at else " so far")
