@@ -284,6 +284,7 @@ UNFOLD = {
                     _page("Locations", "location_on", "ocpi.location")
                     | {"active": lambda request: "/ocpi/location/" in request.path and "/problems/" not in request.path},
                     _page("Tariffs", "euro", "ocpi.tariff"),
+                    _page("Imports", "upload_file", "ocpi.import"),
                     _page("Sources", "cloud_download", "ocpi.source"),
                 ],
             },

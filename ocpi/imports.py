@@ -25,7 +25,7 @@ from django.utils import timezone
 
 from ocpi import documents, doorbell, errors, reader, rows, rules, store
 from ocpi.intake import LARGEST_DOCUMENT
-from ocpi.models import Import, ImportPart, ImportReport, ids_of
+from ocpi.models import Import, ImportPart, ImportReport
 from ocpi.rules import Finding, uploads
 from tenants import sql
 from tenants.models import Tenant
@@ -197,9 +197,13 @@ def _read(one: Import) -> Iterator[Line]:
 
 # --- A batch -----------------------------------------------------------------------------------------------------------
 
+# What is stored as these very lines made it, each looked up by its id; see `ids_of`.
 _KNOWN = {
-    kind: f"SELECT digest, findings FROM ocpi_{kind} WHERE id = ANY (ARRAY({ids_of(kind)}))"
-    f" AND digest = ANY (%(digests)s) AND edition = %(edition)s{' AND deleted_at IS NULL' if kind == 'tariff' else ''}"
+    kind: f"""
+    SELECT one.digest, one.findings FROM unnest(%(ids)s::text[], %(digests)s::bytea[]) AS wanted(id, digest)
+    CROSS JOIN LATERAL (SELECT * FROM ocpi_{kind} WHERE tenant_id = %(tenant)s AND lower(ocpi_id) = wanted.id LIMIT 1) one
+    WHERE one.digest = wanted.digest AND one.edition = %(edition)s {"AND one.deleted_at IS NULL" * (kind == "tariff")}
+    """
     for kind in ("location", "tariff")
 }
 
@@ -224,8 +228,9 @@ class _Document:
         self.digest = blake2b(self.line.raw, digest_size=16).digest()
         with suppress(orjson.JSONDecodeError):
             document = orjson.loads(self.line.raw)
-            if isinstance(document, dict) and isinstance(document.get("id"), str):
-                self.shown_id = document["id"].strip()
+            shown_id = document.get("id") if isinstance(document, dict) else None
+            if isinstance(shown_id, str) and "\0" not in shown_id:  # which PostgreSQL cannot store
+                self.shown_id = shown_id.strip()
 
     def judge(self, kind: rules.Kind, tenant: Tenant) -> None:
         """Read it strictly and judge it by itself; nothing here touches the database."""
@@ -474,7 +479,8 @@ def discard(one: Import, who: str, note: str = "Discarded; nothing was stored.")
     with one.tenant.transaction():
         ended = {"state": State.DISCARDED, "decided_by": who[:150], "note": note, "finished_at": timezone.now()}
         found = Import.objects.filter(pk=one.pk, state=State.HELD).update(**ended)
-        one.parts.all().delete()
+        if found:  # else somebody has accepted it: without its lines a full set would remove everything
+            one.parts.all().delete()
     return bool(found)
 
 

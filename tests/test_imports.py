@@ -216,6 +216,14 @@ def test_import_each_line_gets_its_answer(cpo, rest):
     )
 
 
+@pytest.mark.parametrize("mode", ["upsert", "full"])
+def test_import_of_an_id_that_cannot_be_stored_goes_on(rest, mode):
+    one = send(rest, rb'{"id": "L\u00009"}' + b"\n" + lines(locations(1)), f"kind=locations&mode={mode}")
+
+    assert (one["state"], counted(one)) == ("done", {"received": 2, "created": 1, "refused": 1})
+    assert told(rest, one)[0][:3] == (1, None, "refused")
+
+
 def test_import_of_one_id_twice_is_two_uploads(cpo, rest):
     first, second = location_body(id="L1", name="First"), location_body(id="l1", name="Second", last_updated=LATER)
 

@@ -216,6 +216,6 @@ def test_image_removes_only_packages_that_are_locked():
     assert set(removed) - {pin.split()[0] for pin in locked()} == set()
 
 
-@pytest.mark.parametrize("name", ["ocpi/admin.css", "ocpi/favicon.svg"])
+@pytest.mark.parametrize("name", ["ocpi/admin.css", "ocpi/favicon.svg", "ocpi/import.js"])
 def test_what_the_admin_looks_like_is_in_every_clone(name):
     assert finders.find(name)

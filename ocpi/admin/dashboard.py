@@ -6,7 +6,7 @@ from django.db.models import Count, Min, Q, Sum
 from django.http import HttpRequest
 
 from ocpi.admin import clock, tables
-from ocpi.models import Location, Push, Tariff
+from ocpi.models import Import, Location, Push, Tariff
 from tenants import html
 from tenants.admin import ndw
 from tenants.models import Connection, OAuthClient, Tenant, Token
@@ -15,7 +15,7 @@ LINES = 10
 
 
 def fill(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
-    """Add to the first page (Unfold's DASHBOARD_CALLBACK) `cards`, `steps`, `minute`, `connections` and `rejected`."""
+    """Add to the first page (Unfold's DASHBOARD_CALLBACK) `cards`, `steps`, `held`, `minute`, `connections` and `rejected`."""
     if not request.user.has_perms(["tenants.view_connection", "ocpi.view_push", "ocpi.view_location"]):
         return context
     in_use = list(Connection.objects.filter(is_retired=False))
@@ -29,6 +29,7 @@ def fill(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
         "title": "Home",
         "cards": _cards(counts),
         "steps": _steps(counts),
+        "held": _held() if request.user.has_perm("ocpi.view_import") else "",
         "minute": clock.line(in_use),
         "connections": _connections(by_connection),
         "rejected": _rejected() if counts["rejected"] else "",
@@ -87,6 +88,13 @@ def _steps(counts: dict[str, int]) -> list[dict[str, Any]]:
         {"title": title, "words": words, "url": html.url(view), "done": bool(done)}
         for title, words, view, done in steps
     ]
+
+
+def _held() -> Any:
+    """Lead to the full sets that somebody has to decide on."""
+    count = Import.objects.filter(state=Import.State.HELD).count()
+    words = f"{count:,} imports wait for a decision" if count > 1 else "1 import waits for a decision"
+    return html.link(words, "ocpi_import_changelist", state=Import.State.HELD) if count else ""
 
 
 def _connections(waiting: dict[int, Any]) -> Any:

@@ -86,7 +86,7 @@ def sections(language: Language) -> list[Section]:
         by_id.setdefault(rule.id, []).append(rule)
     book: dict[Text, list[Line]] = {title: [] for title in (SHAPES, LOCATIONS, TARIFFS, STORED, DEMANDS)}
     for rule_id, rules in by_id.items():
-        book[_subject(rule_id, rules)] += [_line(rule, language) for rule in rules]
+        book[_subject(rule_id, rules)] += [line_of(rule, language) for rule in rules]
     law = f"EU 2025/655 ({profiles.AFIR_2025_655})"
     book[ADVICE] = [Line(one.id, "advice", one.text.to(language), "", law) for one in profiles.ADVICE]
     book[PRINCIPLES] = [Line(one.id, "principle", one.text.to(language), "", one.source) for one in index.PRINCIPLES]
@@ -113,7 +113,8 @@ def _anchored(book: Iterable[Section]) -> list[Section]:
     return anchored
 
 
-def _line(rule: Rule, language: Language) -> Line:
+def line_of(rule: Rule, language: Language) -> Line:
+    """Return how one rule reads: what a finding would fill in stands in brackets."""
     expected = _EXPECTED.get(rule.name)
     known = _Named({"expected": expected.to(language)} if expected else {})
     message, hint = (text.to(language).format_map(known) for text in (rule.message, rule.hint))

@@ -34,6 +34,7 @@ class TenantAdmin(ModelAdmin):
     ordering = ["country_code", "party_id"]
     fieldsets = [
         (None, {"fields": ["country_code", "party_id", "name", "is_active", "contact_name", "contact_email"]}),
+        ("Full sets", {"fields": ["brake_percent"]}),
         ("What belongs to it", {"fields": ["objects", "credentials", "connections", "created"]}),
     ]
     readonly_fields = ["objects", "credentials", "connections", "created"]

@@ -1,0 +1,100 @@
+"""The admin's form to upload a file for a CPO; what comes in is received as over REST, piece by piece."""
+
+import uuid
+from typing import Any
+
+from django import forms
+from django.contrib import admin, messages
+from django.db import transaction
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from unfold import widgets
+
+from ocpi import errors, imports, intake
+from ocpi.models import Import
+from tenants import html
+from tenants.models import Tenant
+
+KINDS = [*Import.Kind.choices]
+MODES = [(Import.Mode.UPSERT, "Upsert: add and change"), (Import.Mode.FULL, "Full: this is everything there is")]
+
+
+class TenantField(forms.ModelChoiceField):
+    """A tenant, found by its party or its name."""
+
+    def label_from_instance(self, obj: Any) -> str:
+        """Return both."""
+        return str(obj) if obj.name == str(obj) else f"{obj}, {obj.name}"
+
+
+class UploadForm(forms.Form):
+    """A file, whose it is, and what to do with it."""
+
+    tenant = TenantField(
+        Tenant.objects.filter(is_active=True),
+        empty_label="",
+        widget=widgets.UnfoldAdminSelect2Widget(attrs={"data-placeholder": "Party or name"}),
+    )
+    kind = forms.ChoiceField(choices=KINDS, initial=KINDS[0][0], widget=widgets.UnfoldAdminRadioSelectWidget)
+    mode = forms.ChoiceField(
+        choices=MODES,
+        initial=Import.Mode.UPSERT,
+        help_text="Full also takes out what the file lacks: EVSEs become REMOVED, Tariffs are deleted. If that is much, "
+        "nothing is stored until an operator has accepted it.",
+        widget=widgets.UnfoldAdminRadioSelectWidget,
+    )
+    is_dry_run = forms.BooleanField(
+        label="Dry run: say what would become of each line, store nothing",
+        required=False,
+        widget=widgets.UnfoldBooleanWidget,
+    )
+    file = forms.FileField(
+        help_text="NDJSON (one object a line), a JSON array or an OCPI envelope, in UTF-8; also compressed with gzip.",
+        widget=widgets.UnfoldAdminFileFieldWidget,
+    )
+    key = forms.UUIDField(required=False, widget=forms.HiddenInput)  # a form that is sent twice makes one import
+
+
+def upload(request: HttpRequest) -> HttpResponse:
+    """Show the form, or receive the file and lead to its import."""
+    is_sent = request.method == "POST"
+    form = UploadForm(
+        request.POST if is_sent else None,
+        request.FILES if is_sent else None,
+        initial={"tenant": request.GET.get("tenant")},
+    )
+    one = _receive(request, form) if form.is_valid() else None
+    if one is None:
+        return _page(request, form)
+    transaction.on_commit(imports.ring)
+    messages.success(request, f"Received {form.cleaned_data['file'].name}.")
+    return HttpResponseRedirect(html.url("ocpi_import_change", one.pk))
+
+
+def _receive(request: HttpRequest, form: UploadForm) -> Import | None:
+    """Store the file's lines; None when it is refused as a whole, which the form then says."""
+    given = form.cleaned_data
+    try:
+        return intake.receive(
+            given["tenant"],
+            given["kind"],
+            given["file"].chunks(),
+            mode=given["mode"],
+            is_dry_run=given["is_dry_run"],
+            origin=f"{request.user}, {given['file'].name}",
+            key=f"form {given['key']}" if given["key"] else None,
+        )
+    except (errors.Malformed, errors.TooLarge, intake.KeyTaken) as error:
+        form.add_error("file", str(error))
+        return None
+
+
+def _page(request: HttpRequest, form: UploadForm) -> HttpResponse:
+    context = {
+        "title": "Upload a file",
+        "form": form,
+        "fields": [form[name] for name in form.fields if name != "key"],
+        "key": uuid.uuid4(),  # not that of the bound form: what was refused may be sent again, mended
+        "all_url": html.url("ocpi_import_changelist"),
+    }
+    return TemplateResponse(request, "admin/import_upload.html", admin.site.each_context(request) | context)
