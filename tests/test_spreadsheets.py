@@ -4,6 +4,7 @@ import csv
 import datetime as dt
 import io
 import zipfile
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from openpyxl import Workbook, load_workbook
 
 from ocpi import spreadsheets
 from ocpi.rules import check
-from ocpi.spreadsheets import COLUMNS, Converted, Unreadable, cells, columns, sheet, tables
+from ocpi.spreadsheets import COLUMNS, Converted, Unreadable, cells, columns, inspection, sheet, tables
 
 NOW = dt.datetime(2026, 3, 2, 12, tzinfo=dt.UTC)
 NAMES = [column.name for column in COLUMNS]
@@ -375,13 +376,30 @@ def zipped(**parts: bytes) -> bytes:
     return out.getvalue()
 
 
-def with_entities(encoding: str) -> bytes:
-    """Return a workbook whose rows define an entity."""
+def with_rows(change: Callable[[str], str], encoding: str = "utf-8") -> bytes:
+    """Return a workbook whose rows are changed as XML."""
     source = zipfile.ZipFile(io.BytesIO(xlsx_of(row())))
     parts = {name: source.read(name) for name in source.namelist()}
     rows = parts["xl/worksheets/sheet1.xml"].decode()
-    parts["xl/worksheets/sheet1.xml"] = f'<!DOCTYPE a [<!ENTITY b "c">]>{rows}'.encode(encoding)
+    parts["xl/worksheets/sheet1.xml"] = change(rows).encode(encoding)
     return zipped(**parts)
+
+
+def with_entities(rows: str) -> str:
+    """Return rows that define an entity."""
+    return f'<!DOCTYPE a [<!ENTITY b "c">]>{rows}'
+
+
+def with_row(content: str) -> Callable[[str], str]:
+    """Make the change that adds a last row."""
+    return lambda rows: rows.replace("</sheetData>", f'<row r="1048576">{content}</row></sheetData>')
+
+
+def test_xlsx_last_row_of_all_is_read_and_endless_rows_are_not():
+    assert faults(with_rows(with_row('<c r="A1048576"><v>7</v></c>')))[-1] == (1048576, "evse_uid", "sheet_no_id")
+    assert refused(with_rows(with_row('<c r="A1"><v>1</v></c>' * 60_000))) == ["sheet_too_large"]
+    assert refused(with_rows(with_row("<row>" + "<c/>" * 200_000 + "</row>"))) == ["sheet_too_large"]
+    assert refused(with_rows(lambda rows: rows.replace("</sheetData>", "<c/>" * 1_100_000))) == ["sheet_too_large"]
 
 
 @pytest.mark.parametrize(
@@ -390,10 +408,10 @@ def with_entities(encoding: str) -> bytes:
         (b"PK\x03\x04 not a zip", "sheet_damaged"),
         (zipped(**{"readme.txt": b"hello"}), "sheet_damaged"),
         (xlsx_of(row())[:-300], "sheet_damaged"),
-        (with_entities("utf-8"), "sheet_damaged"),
-        (with_entities("utf-16"), "sheet_damaged"),
-        (zipped(**{"xl/worksheets/sheet1.xml": bytes(tables.MAX_UNPACKED + 1)}), "sheet_too_large"),
-        (zipped(**{"xl/sharedStrings.xml": bytes(tables.MAX_OTHER + 1)}), "sheet_too_large"),
+        (with_rows(with_entities), "sheet_damaged"),
+        (with_rows(with_entities, "utf-16"), "sheet_damaged"),
+        (zipped(**{"xl/worksheets/sheet1.xml": bytes(inspection.MAX_UNPACKED + 1)}), "sheet_too_large"),
+        (zipped(**{"xl/sharedStrings.xml": bytes(inspection.MAX_OTHER + 1)}), "sheet_too_large"),
         (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(100), "sheet_locked"),
         (b"%PDF-1.7\0\0", "sheet_damaged"),
         (b"location_id;name\nL1;\x81\n", "sheet_not_text"),

@@ -47,8 +47,8 @@ QUOTES = _rule(
 )  # fmt: skip
 TOO_LARGE = _rule(
     "too_large",
-    "The workbook unpacks to more than {most} MB",
-    "De werkmap is uitgepakt groter dan {most} MB",
+    "The workbook is larger than can be read; unpacked at most {most} MB",
+    "De werkmap is groter dan te lezen is; uitgepakt hoogstens {most} MB",
     Text("Leave out pictures and other sheets, or make it two files.", "Laat plaatjes en andere bladen weg, of splits het."),
 )  # fmt: skip
 TOO_MANY_ROWS = _rule(

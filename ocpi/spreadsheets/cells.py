@@ -166,10 +166,12 @@ def _regular(part: str, text: str) -> list[dict[str, Any]]:
 
 
 def moment(text: str, zone: str) -> str:
-    """Return a DateTime in UTC: a date and time without T and Z is local to `zone`; any other text stays.
+    """Return a DateTime in UTC: a date (and time) that is not in OCPI's form is local to `zone`. Any other text stays.
 
     Source: OCPI 2.2.1 types, "DateTime"; protocol §5.1.
     """
+    if canonical_time(text):
+        return text
     for form in _LOCAL:
         # ValueError: another form, or no zone; OSError: a zone that is a folder
         with suppress(ValueError, OverflowError, OSError):

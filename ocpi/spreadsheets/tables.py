@@ -10,7 +10,6 @@ import csv
 import datetime as dt
 import io
 import re
-import zipfile
 from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any, NamedTuple
@@ -18,18 +17,15 @@ from typing import Any, NamedTuple
 from openpyxl import load_workbook
 
 from ocpi.rules import Finding, sheets
+from ocpi.spreadsheets import inspection
 
 MAX_ROWS = 100_000  # the largest party of the Netherlands has as many Connectors
 MAX_COLUMNS = 100  # those of the template and more than anybody's own
-MAX_UNPACKED = 200 << 20  # bytes of all of a workbook
-MAX_OTHER = 32 << 20  # bytes of what is not rows: openpyxl holds all of it in memory, ten times as large
-MAX_PARTS = 1_000
 SHEET = "connectors"
 DELIMITERS = (";", ",", "\t")
 _LAST_ROW = 1_048_576  # of Excel; a row may say that it is any other
 _MAX_EXACT = 10**15  # a spreadsheet keeps 15 digits of a number
 _FIXED = re.compile(r"(0+)(?:\.(0+))?")
-_ENTITIES = [b"<!DOCTYPE", *("<!DOCTYPE".encode(encoding) for encoding in ("utf-16-le", "utf-16-be"))]
 _BLANKS = re.compile(r"[\r\n\t\v\f]+")
 
 
@@ -111,37 +107,20 @@ def _delimiter(text: str) -> tuple[str, str]:
 def _workbook(data: bytes) -> Iterator[Line]:
     """Yield the rows of the sheet named Connectors, or of the first."""
     try:
-        _look_inside(data)
+        if found := inspection.fault(data):
+            raise Unreadable(found)
         book = load_workbook(io.BytesIO(data), read_only=True, data_only=True, keep_links=False)
         pages = book.worksheets
         page = next((page for page in pages if page.title.strip().lower() == SHEET), pages[0])
-        found = page.iter_rows(min_row=1, max_row=_LAST_ROW, max_col=MAX_COLUMNS)
-        yield from (_line(number, cells) for number, cells in enumerate(found, start=1))
+        before = None
+        for number, cells in enumerate(page.iter_rows(min_row=1, max_row=_LAST_ROW, max_col=MAX_COLUMNS), start=1):
+            if cells is not before:  # the rows of a gap, a million perhaps, are one and the same tuple
+                yield _line(number, cells)
+            before = cells
     except Unreadable:
         raise
     except Exception:  # zipfile, zlib, expat and openpyxl have dozens of ways to say that a file is broken
         raise Unreadable(sheets.DAMAGED.at("")) from None
-
-
-def _look_inside(data: bytes) -> None:
-    """Refuse what unpacks to too much, and XML that defines entities: no workbook does. Raises Unreadable."""
-    with zipfile.ZipFile(io.BytesIO(data)) as archive:
-        parts = archive.infolist()
-        other = sum(part.file_size for part in parts if "/worksheets/" not in part.filename)
-        if sum(part.file_size for part in parts) > MAX_UNPACKED or other > MAX_OTHER or len(parts) > MAX_PARTS:
-            raise Unreadable(sheets.TOO_LARGE.at("", most=MAX_UNPACKED >> 20))
-        if any(_has_entities(archive, part) for part in parts):
-            raise Unreadable(sheets.DAMAGED.at(""))
-
-
-def _has_entities(archive: zipfile.ZipFile, part: zipfile.ZipInfo) -> bool:
-    tail = b""
-    with archive.open(part) as content:
-        while piece := content.read(1 << 20):
-            if any(mark in tail + piece for mark in _ENTITIES):
-                return True
-            tail = piece[-32:]
-    return False
 
 
 def _line(number: int, cells: tuple[Any, ...]) -> Line:
