@@ -8,7 +8,7 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
-from ocpi.rules import patch, profiles, repairs, semantics, shape, times, uploads
+from ocpi.rules import patch, profiles, repairs, semantics, shape, sheets, times, uploads
 from ocpi.rules.findings import Finding, Rule
 from ocpi.rules.principles import PRINCIPLES
 
@@ -16,7 +16,7 @@ __all__ = ["EDITION", "PRINCIPLES", "RULES", "restore"]
 
 
 def _rules() -> Iterable[Rule]:
-    for module in (shape, repairs, times, patch, uploads):
+    for module in (shape, repairs, times, patch, uploads, sheets):
         for value in vars(module).values():
             if isinstance(value, Rule):
                 yield value
@@ -33,7 +33,7 @@ def _edition() -> str:
     """Return a mark that changes with the code of rules and shapes: what is stored is then looked at again."""
     folder = Path(__file__).parent
     sources = sorted([*folder.glob("*.py"), *folder.parent.joinpath("schemas").glob("*.py")])
-    sources = [path for path in sources if path.name not in ("listing.py", "principles.py", "prices.py")]
+    sources = [path for path in sources if path.name not in ("listing.py", "principles.py", "prices.py", "sheets.py")]
     return blake2b(b"".join(path.read_bytes() for path in sources), digest_size=4).hexdigest()
 
 

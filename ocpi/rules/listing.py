@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ocpi.rules import index, patch, profiles, semantics, uploads
+from ocpi.rules import index, patch, profiles, semantics, sheets, uploads
 from ocpi.rules.findings import Language, Rule, Text
 from ocpi.schemas import MODELS
 from ocpi.schemas.types import DUTCH
@@ -47,7 +47,7 @@ DEMANDS = profiles.DOT_NL_2026.title
 _BY_MODULE = {"ocpi.schemas.locations": LOCATIONS, "ocpi.schemas.tariffs": TARIFFS}
 _BY_PREFIX = {"L": LOCATIONS, "T": TARIFFS, "N": DEMANDS}
 _MODULES = {check.rule.name: {model.__module__ for model in check.models} for check in semantics.CHECKS}
-_STORED = {rule.name for module in (patch, uploads) for rule in vars(module).values() if isinstance(rule, Rule)}
+_STORED = {rule.name for module in (patch, uploads, sheets) for rule in vars(module).values() if isinstance(rule, Rule)}
 
 
 def _expectations(schema: Any) -> Iterable[tuple[str, str]]:
