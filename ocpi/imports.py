@@ -10,6 +10,7 @@ import datetime as dt
 import gc
 import logging
 import time
+from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -261,16 +262,16 @@ class _Batch:
         self.documents = [_Document(line) for line in lines if line.raw is None or line.raw.strip()]
         for each in self.documents:
             each.identify()
-        known = self._known()
-        self.judged = judge.submit(self._judge, [each for each in self.documents if each.digest not in known])
+        self.known = self._known()
+        self.judged = judge.submit(self._judge, [each for each in self.documents if each.digest not in self.known])
 
     def _known(self) -> dict[bytes, list]:
         """Return the findings of what is stored as these very lines made it, by digest."""
         named = [each for each in self.documents if each.shown_id]
         asked = {
             "tenant": self.tenant.pk,
-            "ids": [each.shown_id.lower() for each in named if each.shown_id],
-            "digests": [each.digest for each in named],
+            "ids": sql.array(each.shown_id.lower() for each in named if each.shown_id),
+            "digests": sql.array(each.digest for each in named),
             "edition": rules.EDITION,
         }
         return dict(sql.run(_KNOWN[self.kind], asked).fetchall())
@@ -281,9 +282,10 @@ class _Batch:
 
     def write(self, one: Import) -> None:
         """Write what is to be written, and report."""
-        known = self._known()  # once more: the batch before may have changed it
+        known = self.known and self._known()  # once more: the batch before may have changed it
+        times = Counter(each.shown_id and each.shown_id.lower() for each in self.documents)
         for each in self.documents:
-            if each.digest in known:
+            if each.digest in known and each.shown_id and times[each.shown_id.lower()] == 1:
                 each.outcome, each.findings = "unchanged", rules.restore(known[each.digest])
         left = [each for each in self.documents if not each.outcome]
         while left:  # those of one id in their order

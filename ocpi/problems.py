@@ -157,7 +157,7 @@ def _validities(tenant: Tenant, named: Iterable[str]) -> dict[str, Validity]:
     found = sql.run(
         "SELECT lower(ocpi_id), type, valid_from, valid_until FROM ocpi_tariff"
         f" WHERE id = ANY (ARRAY({ids_of('tariff')})) AND deleted_at IS NULL",
-        {"tenant": tenant.pk, "ids": sorted(named)},
+        {"tenant": tenant.pk, "ids": sql.array(sorted(named))},
     )
     return {tariff_id: Validity(type, start or _EVER, end or _NEVER) for tariff_id, type, start, end in found}
 
@@ -351,7 +351,7 @@ def _shared(batch: list[dict[str, Any]]) -> set[str]:
     found = sql.run(
         "SELECT key FROM unnest(%s::text[]) key WHERE 1 < ("
         " SELECT count(*) FROM (SELECT FROM ocpi_location WHERE evse_keys @> ARRAY[key] LIMIT 2) two)",
-        [sorted({key for row in batch for key in row["evse_keys"]})],
+        [sql.array(sorted({key for row in batch for key in row["evse_keys"]}))],
     )
     return {key for (key,) in found}
 

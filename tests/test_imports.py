@@ -233,6 +233,15 @@ def test_import_of_one_id_twice_is_two_uploads(cpo, rest):
     assert Location.objects.get().document["name"] == "Second"
 
 
+def test_import_of_a_known_line_behind_another_of_its_id_is_applied(cpo, rest):
+    first, second = location_body(id="L1", name="First"), location_body(id="L1", name="Second")
+    send(rest, lines([second]))
+
+    send(rest, lines([first, second]))
+
+    assert Location.objects.get().document["name"] == "Second"
+
+
 def test_import_again_changes_and_pushes_nothing(cpo, rest):
     body = lines(locations(20))
     send(rest, body)

@@ -20,7 +20,7 @@ from django.db import connection
 
 from gateway import embedded
 from gateway import feed as feeds
-from ocpi import imports, intake
+from ocpi import imports, intake, rules
 from ocpi.models import Import
 from tenants.models import Tenant
 from tests import factories
@@ -46,13 +46,14 @@ _UPSERT = """
 
 def run(count: int = 5_000, rounds: int = 3, feed: str | None = None) -> list[Row]:
     """Return the rows of the table, for so many made-up Locations or those of the largest party in the NDJSON file `feed`."""
-    lines = _of_largest(Path(feed)) if feed else _made_up(count)
+    lines, tariffs = _of_largest(Path(feed)) if feed else _made_up(count)
     size_mb = sum(map(len, lines)) / 1e6
     took: dict[str, list[float]] = {"ours": [], "floor": [], "again": []}
     for _ in range(rounds):
         with _tenant(lines) as tenant:
             took["floor"].append(_floor(tenant, lines))
         with _tenant(lines) as tenant:
+            _import(tenant, tariffs, "tariff")
             took["ours"].append(_import(tenant, lines))
             took["again"].append(_import(tenant, lines))
     # The first round warms up.
@@ -76,7 +77,9 @@ def _tenant(lines: list[bytes]) -> Iterator[Tenant]:
         yield tenant
     finally:
         with connection.cursor() as cursor:
-            cursor.execute("TRUNCATE ocpi_location, ocpi_push, ocpi_import, ocpi_showncount, tenants_tenant CASCADE")
+            cursor.execute(
+                "TRUNCATE ocpi_location, ocpi_tariff, ocpi_push, ocpi_import, ocpi_showncount, tenants_tenant CASCADE"
+            )
 
 
 def _memory_mb(lines: list[bytes]) -> float:
@@ -96,17 +99,24 @@ def _memory_mb(lines: list[bytes]) -> float:
         return most / 1000
 
 
-def _made_up(count: int) -> list[bytes]:
-    return [json.dumps(one).encode() + b"\n" for one in feeds.made_up("NL-XXX", count).locations]
+def _made_up(count: int) -> tuple[list[bytes], list[bytes]]:
+    made_up = feeds.made_up("NL-XXX", count)
+    return [*map(_line, made_up.locations)], [*map(_line, made_up.tariffs)]
 
 
-def _of_largest(path: Path) -> list[bytes]:
-    """Return the lines of the party that has most."""
+def _line(document: object) -> bytes:
+    return json.dumps(document).encode() + b"\n"
+
+
+def _of_largest(path: Path) -> tuple[list[bytes], list[bytes]]:
+    """Return the lines of the party that has most, and those of its Tariffs in the file beside."""
     of_party: dict[str, list[bytes]] = {}
     with path.open("rb") as lines:
         for line in lines:
             of_party.setdefault(_party(line), []).append(line)
-    return max(of_party.values(), key=len)
+    largest = max(of_party, key=lambda party: len(of_party[party]))
+    with path.with_name("tariffs.ndjson").open("rb") as lines:
+        return of_party[largest], [line for line in lines if _party(line) == largest]
 
 
 def _party(line: bytes) -> str:
@@ -114,9 +124,9 @@ def _party(line: bytes) -> str:
     return f"{one['country_code']}-{one['party_id']}"
 
 
-def _import(tenant: Tenant, lines: list[bytes]) -> float:
+def _import(tenant: Tenant, lines: list[bytes], kind: rules.Kind = "location") -> float:
     """Import the lines; return the seconds of the work, from the stored upload to its end."""
-    one = intake.receive(tenant, "location", _pieces(lines), origin="benchmark")
+    one = intake.receive(tenant, kind, _pieces(lines), origin="benchmark")
     started = time.perf_counter()
     for now in imports.finish(one):
         one = now
