@@ -12,7 +12,6 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from hashlib import blake2b
@@ -146,31 +145,23 @@ class Line(NamedTuple):
 
 
 class _Lines:
-    """The lines of an import from where it stands, in batches; the next one is judged while this one is written."""
+    """The lines of an import from where it stands, in batches."""
 
     def __init__(self, one: Import) -> None:
         self.offset = one.offset
         self._source = _read(one)
-        self._judge = ThreadPoolExecutor(1, "judge")
-        self._next = self._begin(one)
 
     def take(self, one: Import) -> "_Batch | None":
-        """Return the next batch, judged; None at the end."""
-        batch, self._next = self._next, None
-        if batch:
-            self.offset = batch.end
-            self._next = self._begin(one)
-            batch.judged.result()
-        return batch
-
-    def _begin(self, one: Import) -> "_Batch | None":
-        """Read a batch and have it judged."""
+        """Return the next batch; None at the end."""
         lines: list[Line] = []
         size = 0
         while len(lines) < BATCH and size < BATCH_BYTES and (line := next(self._source, None)):
             lines.append(line)
             size += len(line.raw or b"")
-        return _Batch(one, lines, self._judge) if lines else None
+        if not lines:
+            return None
+        self.offset = lines[-1].end
+        return _Batch(one, lines)
 
 
 def _read(one: Import) -> Iterator[Line]:
@@ -255,15 +246,11 @@ class _Document:
 class _Batch:
     """The lines of one transaction."""
 
-    def __init__(self, one: Import, lines: list[Line], judge: ThreadPoolExecutor) -> None:
+    def __init__(self, one: Import, lines: list[Line]) -> None:
         self.kind: rules.Kind = one.kind  # type: ignore[assignment]
         self.tenant = one.tenant
         self.end, self.last = lines[-1].end, lines[-1].number
         self.documents = [_Document(line) for line in lines if line.raw is None or line.raw.strip()]
-        for each in self.documents:
-            each.identify()
-        self.known = self._known()
-        self.judged = judge.submit(self._judge, [each for each in self.documents if each.digest not in self.known])
 
     def _known(self) -> dict[bytes, list]:
         """Return the findings of what is stored as these very lines made it, by digest."""
@@ -276,13 +263,11 @@ class _Batch:
         }
         return dict(sql.run(_KNOWN[self.kind], asked).fetchall())
 
-    def _judge(self, some: list[_Document]) -> None:
-        for each in some:
-            each.judge(self.kind, self.tenant)
-
     def write(self, one: Import) -> None:
         """Write what is to be written, and report."""
-        known = self.known and self._known()  # once more: the batch before may have changed it
+        for each in self.documents:
+            each.identify()
+        known = self._known()
         times = Counter(each.shown_id and each.shown_id.lower() for each in self.documents)
         for each in self.documents:
             if each.digest in known and each.shown_id and times[each.shown_id.lower()] == 1:
@@ -299,7 +284,8 @@ class _Batch:
         _report(one, self.documents)
 
     def _put(self, some: list[_Document], *, is_dry_run: bool) -> None:
-        self._judge([each for each in some if not each.verdict])  # known a moment ago, and no more
+        for each in some:
+            each.judge(self.kind, self.tenant)
         some = [each for each in some if not each.outcome]
         verdicts = [each.verdict for each in some if each.verdict]
         digests = [each.digest for each in some]

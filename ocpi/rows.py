@@ -195,36 +195,30 @@ def write_many(writes: Sequence[Write]) -> list[Written | None]:
 # --- Many at once ------------------------------------------------------------------------------------------------------
 
 WORTH_A_MERGE = 20  # writes alike; fewer go through the pipeline, one statement each
-_BYTES = ("body", "digest")
 
 
 def _merge(alike: list[Write]) -> dict[str, tuple]:
     """Copy the values of writes alike into a temporary table and merge that; return (row id, …) by id in lower case."""
     first = alike[0]
     table, names = f"written_{first.kind}", tuple(first.columns)
-    types = [f"{name} {'bytea' if name in _BYTES else 'text'}" for name in names]
-    sql.run(f"CREATE TEMP TABLE {table} (number int, row_id bigint, {', '.join(types)}) ON COMMIT DROP", [])
-    rows = ((number, one.row_id, *map(_copied, one.columns.values())) for number, one in enumerate(alike))
-    sql.copy_in(
-        f"COPY {table} FROM STDIN (FORMAT BINARY)", ["int4", "int8", *(each.split()[1] for each in types)], rows
+    types = [_COPIED_AS[first.kind][name] for name in names]
+    columns = ", ".join(f"{name} {type}" for name, type in zip(names, types, strict=True))
+    sql.run(f"CREATE TEMP TABLE {table} (number int4, row_id int8, {columns}) ON COMMIT DROP", [])
+    rows = (
+        [number, one.row_id, *(sql.array(value) if type(value) is list else value for value in one.columns.values())]
+        for number, one in enumerate(alike)
     )
+    sql.copy_in(f"COPY {table} FROM STDIN (FORMAT BINARY)", ["int4", "int8", *types], rows)
     merged = (_merged_insert if first.row_id is None else _merged_update)(first.kind, table, names)
     pushed = f", pushed AS ({_push_rows(first.kind)})" if first.change else ""
     statement = f"WITH written AS ({merged}){pushed} SELECT id, NULL, NULL, lower(ocpi_id) FROM written"
-    found = sql.run(statement, {**first.parameters(), "tenant_id": first.tenant.pk}).fetchall()
+    found = sql.run(statement, first.parameters()).fetchall()
     sql.run(f"DROP TABLE {table}", [])
     return {row[3]: row for row in found}
 
 
-def _copied(value: Any) -> Any:
-    """Return a value as it is copied: text that PostgreSQL reads as the column's type, or bytes."""
-    if value is None or isinstance(value, str | bytes):
-        return value
-    return sql.array(value) if isinstance(value, list) else str(value)
-
-
 def _cast(kind: str, name: str) -> str:
-    return f"t.{name}" if name in _BYTES else f"t.{name}::{_TYPES[kind][name]}"
+    return f"t.{name}::{_TYPES[kind][name]}"
 
 
 def _merged_insert(kind: str, table: str, names: tuple[str, ...]) -> str:
@@ -244,10 +238,21 @@ def _merged_update(kind: str, table: str, names: tuple[str, ...]) -> str:
     )
 
 
+# Of each column its type, and as what it is copied: what a write has as text PostgreSQL reads later.
 _TYPES = {
-    model._meta.model_name: {field.column: field.db_type(connection) for field in model._meta.concrete_fields}
+    model._meta.model_name: {field.column: field.db_type(connection) or "" for field in model._meta.concrete_fields}
     for model in (Location, Tariff)
 }
+
+
+_NATIVE = {
+    "boolean": "bool",
+    "bytea": "bytea",
+    "double precision": "float8",
+    "integer": "int4",
+}
+_COPIED_AS = {kind: {name: _NATIVE.get(of, "text") for name, of in types.items()} for kind, types in _TYPES.items()}
+_COPIED_AS = {kind: types | {"received_at": "timestamptz"} for kind, types in _COPIED_AS.items()}
 
 
 def _written(row: tuple | None) -> Written | None:
