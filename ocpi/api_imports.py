@@ -19,7 +19,7 @@ from django.http import HttpResponse, StreamingHttpResponse
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.request import Request
 
-from ocpi import bodies, errors, imports, intake, openapi, rules
+from ocpi import bodies, errors, imports, intake, openapi, rules, spreadsheets
 from ocpi.api import LANGUAGES, STORED_KINDS, RestView, answer, chosen, number
 from ocpi.envelope import timestamp
 from ocpi.models import Import
@@ -27,6 +27,12 @@ from ocpi.views import base_url
 
 MODES = {mode.value: mode for mode in Import.Mode}
 YES_OR_NO = {"true": True, "false": False, "1": True, "0": False}
+SHEET = "connectors-csv"  # of CPOs without developers; XLSX as well
+KINDS = {**STORED_KINDS, SHEET: STORED_KINDS["locations"]}
+TEMPLATES = {
+    "csv": (spreadsheets.template_csv, "text/csv; charset=utf-8"),
+    "xlsx": (spreadsheets.template_xlsx, "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"),
+}
 FORMATS = {"ndjson": "ndjson", "csv": "csv"}
 LISTED = 100
 LONGEST_WAIT_S = 60
@@ -46,11 +52,12 @@ class ImportsView(RestView):
             "gzip, whatever Content-Type says. Each object gets what a PUT of its own would get. `full`: this is "
             "everything there is; EVSEs it lacks become REMOVED and Tariffs it lacks are deleted, except what changed "
             "after it was sent. A full set that would remove much is `held` until an operator has accepted it. An "
-            "object without `country_code` or `party_id` gets the token's."
+            "object without `country_code` or `party_id` gets the token's. `connectors-csv`: a CSV or XLSX file with a "
+            "row for each connector, made from the template; findings then have `/<row>/<column>` as their path."
         ),
         tags=["REST"],
         parameters=[
-            openapi.query("kind", "What the body holds.", *STORED_KINDS, required=True),
+            openapi.query("kind", "What the body holds.", *KINDS, required=True),
             openapi.query("mode", "What a set says about objects it lacks.", *MODES, default="upsert"),
             openapi.query("dry_run", "The same report; nothing is stored.", "true", "false", default="false"),
             openapi.query(
@@ -68,9 +75,9 @@ class ImportsView(RestView):
     )  # fmt: skip
     def post(self, request: Request) -> HttpResponse:
         """Receive a bulk upload and queue it."""
-        kind = chosen(request.GET, "kind", STORED_KINDS)
+        kind = chosen(request.GET, "kind", KINDS)
         if kind is None:
-            raise errors.BadParameter(f"kind: missing; it is one of {', '.join(STORED_KINDS)}")
+            raise errors.BadParameter(f"kind: missing; it is one of {', '.join(KINDS)}")
         wait_s = _seconds(request.GET)
         one = intake.receive(
             self.tenant,
@@ -80,6 +87,7 @@ class ImportsView(RestView):
             is_dry_run=bool(chosen(request.GET, "dry_run", YES_OR_NO)),
             origin=f"REST, {request.auth}",
             key=_key(request),
+            is_sheet=request.GET["kind"] == SHEET,
         )
         imports.ring()
         if wait_s:
@@ -121,6 +129,22 @@ class ImportView(RestView):
     def get(self, request: Request, import_id: str) -> HttpResponse:
         """Return one import."""
         return answer(as_json(find(self.tenant, import_id)))
+
+
+class TemplateView(RestView):
+    """`GET /api/v1/imports/template`."""
+
+    @extend_schema(
+        operation_id="import_template",
+        summary="Get the spreadsheet to fill in",
+        description="One row for each connector, for `kind=connectors-csv`; its examples say what belongs where.",
+        tags=["REST"],
+        parameters=[openapi.query("format", "The kind of file.", *TEMPLATES, default="csv"), *openapi.HEADERS],
+        responses=openapi.answers(openapi.TEXT, "The file."),
+    )
+    def get(self, request: Request) -> HttpResponse:
+        """Return the template."""
+        return template(chosen(request.GET, "format", {name: name for name in TEMPLATES}) or "csv")
 
 
 class ResultsView(RestView):
@@ -183,6 +207,14 @@ def as_json(one: Import) -> dict[str, Any]:
     if one.preview and "counts" in one.preview:
         said["preview"] = one.preview
     return said
+
+
+def template(name: str) -> HttpResponse:
+    """Return the spreadsheet to fill in, as `csv` or `xlsx`."""
+    make, media_type = TEMPLATES[name]
+    response = HttpResponse(make(), content_type=media_type)
+    response["Content-Disposition"] = f'attachment; filename="connectors.{name}"'
+    return response
 
 
 def results_ndjson(one: Import, language: rules.Language) -> StreamingHttpResponse:

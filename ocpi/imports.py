@@ -27,6 +27,7 @@ from ocpi import documents, doorbell, errors, reader, rows, rules, store
 from ocpi.intake import LARGEST_DOCUMENT
 from ocpi.models import Import, ImportPart, ImportReport
 from ocpi.rules import Finding, uploads
+from ocpi.sheets import SheetLine
 from tenants import sql
 from tenants.models import Tenant
 
@@ -211,6 +212,17 @@ class _Document:
     outcome: str = ""
     findings: list[Finding] = field(default_factory=list)
     removed: int = 0
+    sheet: SheetLine | None = None
+
+    @property
+    def number(self) -> int:
+        """Return the number of the line; of a spreadsheet's, of its row."""
+        return self.sheet.row if self.sheet else self.line.number
+
+    def identify_row(self) -> None:
+        """Read whose line of a spreadsheet it is."""
+        self.sheet = SheetLine(self.line.raw or b"")
+        self.shown_id = self.sheet.id
 
     def identify(self) -> None:
         """Read whose line it is, as far as that can be read."""
@@ -226,13 +238,17 @@ class _Document:
 
     def judge(self, kind: rules.Kind, tenant: Tenant) -> None:
         """Read it strictly and judge it by itself; nothing here touches the database."""
-        if self.line.raw is None:
-            return
-        try:
-            body = reader.read(self.line.raw)
-        except reader.NotJson as error:
-            self._refuse([uploads.NOT_JSON.at("", why=error)])
-            return
+        if self.sheet:
+            if self.sheet.errors:
+                self._refuse(self.sheet.errors)
+                return
+            body = self.sheet.document
+        else:
+            try:
+                body = reader.read(self.line.raw or b"")
+            except reader.NotJson as error:
+                self._refuse([uploads.NOT_JSON.at("", why=error)])
+                return
         foreign = documents.settle_party(body, tenant)
         if foreign:
             self._refuse(foreign)
@@ -266,8 +282,8 @@ class _Batch:
     def write(self, one: Import) -> None:
         """Write what is to be written, and report."""
         for each in self.documents:
-            each.identify()
-        known = self._known()
+            each.identify_row() if one.is_sheet else each.identify()
+        known = {} if one.is_sheet else self._known()
         times = Counter(each.shown_id and each.shown_id.lower() for each in self.documents)
         for each in self.documents:
             if each.digest in known and each.shown_id and times[each.shown_id.lower()] == 1:
@@ -293,6 +309,8 @@ class _Batch:
         for each, outcome in zip(some, outcomes, strict=True):
             each.outcome, each.findings = _named(outcome), outcome.findings
             each.removed = getattr(outcome, "removed", 0)
+            if each.sheet:
+                each.findings = each.sheet.warnings + each.sheet.placed(each.findings)
 
 
 def _named(outcome: store.Outcome | errors.Refused) -> str:
@@ -308,27 +326,25 @@ def _report(one: Import, some: list[_Document]) -> None:
     told = []
     for each in some:
         is_accepted = each.outcome not in ("refused", "stale")
-        counts["received"] += each.line.number > 0
+        counts["received"] += each.number > 0
         counts[each.outcome] += each.outcome != "removed"
         counts["removed"] += each.removed
         counts["warned"] += is_accepted and bool(each.findings)
         one.is_incomplete |= each.shown_id is None
         if each.findings or each.outcome != "unchanged":
-            told.append(
-                [each.line.number, each.shown_id, each.outcome, [finding.stored() for finding in each.findings]]
-            )
+            told.append([each.number, each.shown_id, each.outcome, [finding.stored() for finding in each.findings]])
         for finding in each.findings:
             _count_rule(one.rules, finding, each.shown_id)
         for name in [each.outcome] + ["removed"] * bool(each.removed):
             if is_preview and name != "unchanged" and len(samples.setdefault(name, [])) < SAMPLES:
-                samples[name].append(each.shown_id or f"line {each.line.number}")
+                samples[name].append(each.shown_id or f"line {each.number}")
     if is_preview:
         one.preview = {"samples": samples}
     ids = [each.shown_id.lower() for each in some if each.shown_id] if one.mode == Import.Mode.FULL else []
     if told or ids:
         data = zstandard.compress(b"\n".join(map(orjson.dumps, told)), 1)
         ImportReport.objects.create(
-            tenant=one.tenant, report_of=one, phase=one.phase, first_line=some[0].line.number, data=data, ids=ids
+            tenant=one.tenant, report_of=one, phase=one.phase, first_line=some[0].number, data=data, ids=ids
         )
 
 

@@ -21,7 +21,7 @@ from django.utils import timezone
 from isal import isal_zlib
 from isal.igzip_lib import IsalError
 
-from ocpi import errors, rules
+from ocpi import errors, rules, sheets
 from ocpi.models import Import, ImportPart
 from tenants.models import Tenant
 
@@ -50,20 +50,27 @@ def receive(
     origin: str = "",
     key: str | None = None,
     as_of: dt.datetime | None = None,
+    is_sheet: bool = False,
 ) -> Import:
     """Store the lines of a bulk upload and queue it; with a key that was used before, return that import.
 
-    `pieces` may be any cut of NDJSON, an array or an envelope, also of gzip; when they raise, nothing is kept. A full set
+    `pieces` may be any cut of NDJSON, an array or an envelope, also of gzip, or (`is_sheet`) of a CSV or XLSX file of
+    connectors; when they raise, nothing is kept. A full set
     speaks of the moment it came in, or `as_of`: what changed after that is not removed.
     Raises Malformed, TooLarge, KeyTaken.
     """
     one = Import.objects.create(
-        tenant=tenant, kind=kind, mode=mode, is_dry_run=is_dry_run, origin=origin[:200],
+        tenant=tenant, kind=kind, mode=mode, is_dry_run=is_dry_run, is_sheet=is_sheet, origin=origin[:200],
         created_at=as_of or timezone.now(),
         phase=Import.Phase.SCAN if is_dry_run or mode == Import.Mode.FULL else Import.Phase.APPLY,
     )  # fmt: skip
     try:
-        one.size, one.digest = _store(one, _lines(_within_limit(_plain(pieces))))
+        if is_sheet:
+            data = sheets.whole(_plain(pieces))
+            one.size, _ = _store(one, sheets.lines(data, tenant))
+            one.digest = hashlib.blake2b(data, digest_size=16).digest()  # its lines say when they were made
+        else:
+            one.size, one.digest = _store(one, _lines(_within_limit(_plain(pieces))))
         return _queued(one, key)
     except BaseException:
         with suppress(DatabaseError):  # what stays is pruned
@@ -78,7 +85,7 @@ def _queued(one: Import, key: str | None) -> Import:
             one.save()
     except IntegrityError:
         before = Import.objects.get(tenant=one.tenant, key=key)
-        asked = ("kind", "mode", "is_dry_run")
+        asked = ("kind", "mode", "is_dry_run", "is_sheet")
         is_same = bytes(before.digest or b"") == one.digest and all(
             getattr(before, n) == getattr(one, n) for n in asked
         )

@@ -371,6 +371,7 @@ class Import(models.Model):
     kind = models.CharField(max_length=8, choices=Kind)
     mode = models.CharField(max_length=6, choices=Mode, default=Mode.UPSERT)
     is_dry_run = models.BooleanField("dry run", default=False)
+    is_sheet = models.BooleanField("spreadsheet", default=False, help_text="Made of a CSV or XLSX file of connectors.")
     origin = models.CharField(max_length=200, help_text="Who sent it, or the name of the file.")
     key = models.CharField(max_length=255, null=True, help_text="Idempotency-Key.")  # noqa: DJ001 - absent, not empty
     digest = models.BinaryField(null=True, help_text="Of the lines: the same key means the same body.")

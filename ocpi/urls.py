@@ -37,6 +37,7 @@ urlpatterns = [
     route(f"{REST}/locations", api_deliveries.LocationsView, "rest-locations"),
     route(f"{REST}/tariffs", api_deliveries.TariffsView, "rest-tariffs"),
     route(f"{REST}/imports", api_imports.ImportsView, "rest-imports"),
+    route(f"{REST}/imports/template", api_imports.TemplateView, "rest-import-template"),
     route(f"{REST}/imports/(?P<import_id>[^/]+)", api_imports.ImportView, "rest-import"),
     route(f"{REST}/imports/(?P<import_id>[^/]+)/results", api_imports.ResultsView, "rest-import-results"),
 ]

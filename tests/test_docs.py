@@ -78,7 +78,7 @@ def test_schema_has_every_route_and_method():
     }
 
     assert {(path, method) for path, method, _ in operations()} == expected | {("/oauth/token", "post")}
-    assert len(expected) == 30
+    assert len(expected) == 31
     assert not [path for path, _, _ in operations() if re.search(r"[\[\]?^\\<>]|/$", path)]
 
 
@@ -167,7 +167,8 @@ def test_schema_choices_are_those_the_views_take():
         ("/api/v1/deliveries", "state"): set(api_deliveries.STATES),
         ("/api/v1/deliveries", "kind"): set(api.STORED_KINDS),
         ("/api/v1/deliveries", "environment"): {"staging", "production"},
-        ("/api/v1/imports", "kind"): set(api.STORED_KINDS),
+        ("/api/v1/imports", "kind"): set(api_imports.KINDS),
+        ("/api/v1/imports/template", "format"): set(api_imports.TEMPLATES),
         ("/api/v1/imports", "mode"): set(api_imports.MODES),
         ("/api/v1/imports", "dry_run"): {"true", "false"},
         ("/api/v1/imports/{import_id}/results", "format"): set(api_imports.FORMATS),

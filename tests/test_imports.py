@@ -9,11 +9,11 @@ import pytest
 from django.db import OperationalError, transaction
 from django.http import StreamingHttpResponse
 
-from ocpi import errors, imports, intake, store
+from ocpi import errors, imports, intake, spreadsheets, store
 from ocpi.models import Import, ImportPart, Location, Push, Tariff
 from tenants.models import Tenant
 from tests import factories
-from tests.conftest import Caller
+from tests.conftest import CLIENT, Caller
 from tests.documents import evse_body, location_body, tariff_body
 from tests.test_api import assert_problem, rest_client
 
@@ -415,6 +415,46 @@ def test_full_set_of_tariffs_keeps_one_that_is_named(cpo, rest):
     assert counted(one) == {"received": 49, "unchanged": 50, "removed": 1, "warned": 1}
     assert told(rest, one) == [(0, "ADHOC-1", "unchanged", ["T-22"]), (0, "T49", "removed", [])]
     assert sorted(Tariff.objects.filter(deleted_at=None).values_list("ocpi_id", flat=True))[0] == "ADHOC-1"
+
+
+# --- Spreadsheets ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["csv", "xlsx"])
+def test_sheet_is_an_import_whose_findings_name_cells(cpo, rest, name):
+    data = CLIENT.get(f"/api/v1/imports/template?format={name}", headers=rest.headers)
+    assert data["Content-Disposition"] == f'attachment; filename="connectors.{name}"'
+    names = [column.name for column in spreadsheets.COLUMNS]
+    rows = [[row.values.get(each, "") for each in names] for row in spreadsheets.read(data.content).rows]
+    for row in rows:
+        row[0] = "HOME"
+    rows[1][names.index("max_voltage")] = "many"
+    other = list(rows[0])
+    other[0], other[names.index("evse_uid")], other[names.index("standard")] = "AWAY", "AWAY-1", "PLUG"
+    other[names.index("evse_id")] = "NL*EXA*E99"
+    text = "\n".join(";".join(row) for row in [names, *rows, other]).encode()
+
+    one = send(rest, text, "kind=connectors-csv")
+
+    assert counted(one) == {"received": 2, "refused": 2}
+    assert [(each["line"], each["id"], [f["path"] for f in each["findings"]]) for each in results(rest, one)] == [
+        (2, "HOME", ["/3/max_voltage"]),
+        (len(rows) + 2, "AWAY", [f"/{len(rows) + 2}/standard"]),
+    ]
+
+    good = text.replace(b"many", b"230").replace(b"PLUG", b"IEC_62196_T2")
+    assert counted(send(rest, good, "kind=connectors-csv")) == {"received": 2, "created": 2, "warned": 1}
+    assert {one.is_shown for one in Location.objects.all()} == {True}
+    pushes = list(Push.objects.order_by("pk").values_list("version"))
+    assert counted(send(rest, good, "kind=connectors-csv"))["unchanged"] == 2
+    assert list(Push.objects.order_by("pk").values_list("version")) == pushes
+
+
+def test_sheet_that_is_none_is_refused_at_once(rest):
+    problem = assert_problem(rest.call("POST", "/imports?kind=connectors-csv", b"PK\x03\x04 no workbook"), 400)
+
+    assert [finding["rule"] for finding in problem["findings"]] == ["S-sheet"]
+    assert not Import.objects.exists()
 
 
 # --- In the middle -----------------------------------------------------------------------------------------------------

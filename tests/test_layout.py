@@ -54,6 +54,7 @@ ORDER = [
     ["ocpi.spreadsheets.sheet", "ocpi.spreadsheets.templates"],
     ["ocpi.spreadsheets.conversion"],
     ["ocpi.spreadsheets"],
+    ["ocpi.sheets"],
     ["ocpi.compression"],
     ["ocpi.middleware", "ocpi.health", "ocpi.bodies", "ocpi.openapi"],
     ["ocpi.outgoing"],

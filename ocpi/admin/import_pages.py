@@ -89,6 +89,15 @@ def results(request: HttpRequest, pk: uuid.UUID, form: str) -> StreamingHttpResp
     return FORMS[form](_find(pk), tables.reader())
 
 
+@may_look
+@require_GET
+def template(request: HttpRequest, form: str) -> HttpResponse:
+    """Give the spreadsheet that CPOs fill in."""
+    if form not in api_imports.TEMPLATES:
+        raise Http404("No such form.")
+    return api_imports.template(form)
+
+
 # --- The decision ------------------------------------------------------------------------------------------------------
 
 

@@ -73,6 +73,7 @@ class ImportAdmin(ReadOnlyAdmin):
             path("<uuid:pk>/change/", view(pages.one_import), name="ocpi_import_change"),
             path("<uuid:pk>/progress/", view(pages.progress), name="ocpi_import_progress"),
             path("<uuid:pk>/decide/", view(pages.decide), name="ocpi_import_decide"),
+            path("template.<str:form>", view(pages.template), name="ocpi_import_template"),
             path("<uuid:pk>/results.<str:form>", view(pages.results), name="ocpi_import_results"),
             *super().get_urls(),
         ]

@@ -11,11 +11,13 @@ from django.template.response import TemplateResponse
 from unfold import widgets
 
 from ocpi import errors, imports, intake
+from ocpi.api_imports import KINDS as OF_KINDS
+from ocpi.api_imports import SHEET
 from ocpi.models import Import
 from tenants import html
 from tenants.models import Tenant
 
-KINDS = [*Import.Kind.choices]
+KINDS = [*Import.Kind.choices, (SHEET, "Connectors (CSV or XLSX, made from the template)")]
 MODES = [(Import.Mode.UPSERT, "Upsert: add and change"), (Import.Mode.FULL, "Full: this is everything there is")]
 
 
@@ -77,8 +79,9 @@ def _receive(request: HttpRequest, form: UploadForm) -> Import | None:
     try:
         return intake.receive(
             given["tenant"],
-            given["kind"],
+            OF_KINDS[given["kind"]],
             given["file"].chunks(),
+            is_sheet=given["kind"] == SHEET,
             mode=given["mode"],
             is_dry_run=given["is_dry_run"],
             origin=f"{request.user}, {given['file'].name}",

@@ -34,6 +34,12 @@ class Migration(migrations.Migration):
                     ),
                 ),
                 ("is_dry_run", models.BooleanField(default=False, verbose_name="dry run")),
+                (
+                    "is_sheet",
+                    models.BooleanField(
+                        default=False, help_text="Made of a CSV or XLSX file of connectors.", verbose_name="spreadsheet"
+                    ),
+                ),
                 ("origin", models.CharField(help_text="Who sent it, or the name of the file.", max_length=200)),
                 ("key", models.CharField(help_text="Idempotency-Key.", max_length=255, null=True)),
                 ("digest", models.BinaryField(help_text="Of the lines: the same key means the same body.", null=True)),

@@ -8,7 +8,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from ocpi import errors, imports, intake
-from ocpi.api import STORED_KINDS
+from ocpi.api_imports import KINDS, SHEET
 from ocpi.models import Import
 from tenants.models import Tenant
 
@@ -26,7 +26,12 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         """Take the party, the kind and the file."""
         parser.add_argument("party", help="the tenant's party, for example NL-EXA")
-        parser.add_argument("kind", choices=[*STORED_KINDS], metavar="kind", help="locations or tariffs")
+        parser.add_argument(
+            "kind",
+            choices=[*KINDS],
+            metavar="kind",
+            help=f"locations, tariffs or {SHEET}",
+        )
         parser.add_argument("file", help="the file; - is standard input")
         parser.add_argument(
             "--mode",
@@ -41,7 +46,7 @@ class Command(BaseCommand):
         tenant = self._tenant(options["party"])
         try:
             one = intake.receive(
-                tenant, STORED_KINDS[options["kind"]], _pieces(options["file"]),
+                tenant, KINDS[options["kind"]], _pieces(options["file"]), is_sheet=options["kind"] == SHEET,
                 mode=options["mode"], is_dry_run=options["dry_run"], origin=f"manage.py import {options['file']}",
             )  # fmt: skip
         except (errors.OcpiError, OSError) as error:
