@@ -4,13 +4,13 @@ from typing import Any
 
 import orjson
 
-from ocpi.models import Location, Push, Tariff
+from ocpi.models import Import, Location, Push, Tariff
 from tenants.models import Tenant
 
 
 def everything(tenant: Tenant) -> list[Any]:
-    """Return every value of every Location, Tariff and Push of the tenant: a refused upload leaves them equal."""
-    models = (Location, Tariff, Push)
+    """Return every value of every Location, Tariff, Push and Import of the tenant: a refused upload leaves them equal."""
+    models = (Location, Tariff, Push, Import)
     return [list(model.objects.filter(tenant=tenant).order_by("pk").values_list()) for model in models]
 
 

@@ -249,7 +249,7 @@ def test_supervisor_restarts_what_dies_and_says_so_with_its_last_lines(tmp_path)
 
 
 def test_child_stop_kills_the_whole_group_that_does_not_end(tmp_path):
-    code = "from signal import *; import os; signal(SIGTERM, SIG_IGN); os.fork(); print(os.getpid()); pause()"
+    code = "from signal import *; import os; signal(SIGTERM, SIG_IGN); os.fork(); os.write(1, b'%d\\n' % os.getpid()); pause()"
     child = _child("stubborn", code, tmp_path)
     child.start()
     _wait(lambda: len(child.last_lines()) == 2)

@@ -7,11 +7,12 @@ from typing import Any
 from urllib.parse import urlencode
 
 import pytest
+import zstandard
 from django.urls import reverse
 from django.utils import timezone
 
 from ocpi import urls
-from ocpi.models import Location
+from ocpi.models import Import, ImportReport, Location
 from tenants import oauth
 from tenants.models import OAuthClient, Tenant, Token
 from tests import factories, stored
@@ -23,7 +24,13 @@ NAMES = [str(pattern.name) for pattern in urls.urlpatterns]
 OF_A_PARTY = [str(pattern.name) for pattern in urls.urlpatterns if "country_code" in pattern.pattern.regex.groupindex]
 FOR_UPLOAD_TOKENS = ("receiver", "rest")
 CANARY = "canary-3f9c1b"
-IDS = {"location_id": "LOC-0001", "evse_uid": "EVSE-1", "connector_id": "1", "tariff_id": "ADHOC-1"}
+IDS = {
+    "location_id": "LOC-0001",
+    "evse_uid": "EVSE-1",
+    "connector_id": "1",
+    "tariff_id": "ADHOC-1",
+    "import_id": "3f9c1b00-0000-4000-8000-000000000001",  # the rival's
+}
 LATER = "2026-03-02T10:00:00Z"
 
 
@@ -84,6 +91,11 @@ def both(cpo: Tenant, rival: Tenant) -> tuple[Tenant, Tenant]:
         factories.put_tariff(tenant, tariff_alt_text=[{"language": "en", "text": word}])
     factories.put_location(rival, id="RIVAL-2", name=CANARY)
     factories.put_tariff(rival, id="RIVAL-2", tariff_alt_url=f"https://example.org/{CANARY}")
+    done = Import.objects.create(
+        pk=IDS["import_id"], tenant=rival, kind="location", phase="apply", state="done", note=CANARY
+    )
+    told = zstandard.compress(json.dumps([1, CANARY, "created", []]).encode())
+    ImportReport.objects.create(tenant=rival, report_of=done, phase="apply", first_line=1, data=told)
     return cpo, rival
 
 
