@@ -194,7 +194,7 @@ def _read(one: Import) -> Iterator[Line]:
 _KNOWN = {
     kind: f"""
     SELECT one.digest, one.findings FROM unnest(%(ids)s::text[], %(digests)s::bytea[]) AS wanted(id, digest)
-    CROSS JOIN LATERAL (SELECT * FROM ocpi_{kind} WHERE tenant_id = %(tenant)s AND lower(ocpi_id) = wanted.id LIMIT 1) one
+    CROSS JOIN LATERAL (SELECT * FROM ocpi_{kind} WHERE tenant_id = %(tenant)s AND lower(ocpi_id) = wanted.id OFFSET 0) one
     WHERE one.digest = wanted.digest AND one.edition = %(edition)s {"AND one.deleted_at IS NULL" * (kind == "tariff")}
     """
     for kind in ("location", "tariff")
