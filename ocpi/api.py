@@ -14,7 +14,8 @@ from django.http import HttpResponse
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 
-from ocpi import bodies, documents, errors, openapi, problems, rules, store
+from ocpi import bodies, errors, openapi, problems, rules, store
+from ocpi.judge import settle_party
 from ocpi.rules import prices, profiles
 from ocpi.rules.findings import Finding, in_order
 from ocpi.views import OcpiView, base_url
@@ -101,7 +102,7 @@ class ValidateView(RestView):
             raise errors.BadParameter(f"kind: missing; it is one of {', '.join(KINDS)}")
         language = chosen(request.GET, "lang", LANGUAGES) or "en"
         document = bodies.read_body(request, needs_type=False)
-        foreign = documents.settle_party(document, self.tenant) if kind in STORED_KINDS else []
+        foreign = settle_party(document, self.tenant) if kind in STORED_KINDS else []
         verdict = rules.check(kind, document)
         return answer(_judged(self.tenant, document, verdict, foreign, language))
 

@@ -10,11 +10,9 @@ import datetime as dt
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
 
 from ocpi.envelope import timestamp
 from ocpi.rules import Finding, Rule, shown, uploads
-from tenants.models import Tenant
 
 REMOVED = "REMOVED"
 _MANDATORY_IN_CONNECTOR = ("max_electric_power", "tariff_ids")
@@ -90,20 +88,6 @@ def normalised(evse_id: str) -> str:
 
 _SEPARATORS = str.maketrans("", "", "*- ")
 _EVSE_ID = re.compile(r"[A-Z]{2}[A-Z0-9]{3}E[A-Z0-9]+").fullmatch
-
-
-def settle_party(document: Any, tenant: Tenant) -> list[Finding]:
-    """Give an object the tenant's party as the tenant spells it, unless it names another; return what is wrong then."""
-    if not isinstance(document, dict):
-        return []
-    foreign = []
-    for name in ("country_code", "party_id"):
-        own, given = getattr(tenant, name), document.get(name)
-        if given is None or (isinstance(given, str) and given.lower() == own.lower()):
-            document[name] = own
-        elif isinstance(given, str):
-            foreign.append(uploads.FOREIGN_PARTY.at(f"/{name}", name=name, value=shown(given), own=tenant))
-    return foreign
 
 
 @dataclass

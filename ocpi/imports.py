@@ -23,8 +23,9 @@ from django.db import OperationalError, transaction
 from django.db.models import F
 from django.utils import timezone
 
-from ocpi import documents, doorbell, errors, reader, rows, rules, store
+from ocpi import doorbell, errors, rows, rules, store
 from ocpi.intake import LARGEST_DOCUMENT
+from ocpi.judge import Judge, judge, settle_party
 from ocpi.models import Import, ImportPart, ImportReport
 from ocpi.rules import Finding, uploads
 from ocpi.sheets import SheetLine
@@ -34,6 +35,7 @@ from tenants.models import Tenant
 logger = logging.getLogger(__name__)
 
 BATCH, BATCH_BYTES = 1000, 4_000_000  # lines of one transaction
+LARGE = 2 * BATCH_BYTES  # what is left of an import, in bytes, that is worth another process
 LEAST_REMOVED = 5  # EVSEs or Tariffs: fewer pull no brake
 SAMPLES = 10  # ids of each kind in a preview, and of a rule
 KEPT = dt.timedelta(days=90)
@@ -146,23 +148,36 @@ class Line(NamedTuple):
 
 
 class _Lines:
-    """The lines of an import from where it stands, in batches."""
+    """The lines of an import from where it stands, in batches; of a large one the next is judged meanwhile."""
 
     def __init__(self, one: Import) -> None:
         self.offset = one.offset
         self._source = _read(one)
+        self._next: _Batch | None = None
+        self._judge: Judge | None = None
 
     def take(self, one: Import) -> "_Batch | None":
         """Return the next batch; None at the end."""
+        batch = self._next or self._read(one)
+        self._next = None
+        if batch is None:
+            return None
+        self.offset = batch.end
+        if self._judge:
+            batch.take_answers(self._judge)
+        if not one.is_sheet and one.size - batch.end > LARGE and (following := self._read(one)):
+            self._judge = self._judge or Judge(one.kind, one.tenant.country_code, one.tenant.party_id)
+            following.ask(self._judge)
+            self._next = following
+        return batch
+
+    def _read(self, one: Import) -> "_Batch | None":
         lines: list[Line] = []
         size = 0
         while len(lines) < BATCH and size < BATCH_BYTES and (line := next(self._source, None)):
             lines.append(line)
             size += len(line.raw or b"")
-        if not lines:
-            return None
-        self.offset = lines[-1].end
-        return _Batch(one, lines)
+        return _Batch(one, lines) if lines else None
 
 
 def _read(one: Import) -> Iterator[Line]:
@@ -237,23 +252,20 @@ class _Document:
                 self.shown_id = shown_id.strip()
 
     def judge(self, kind: rules.Kind, tenant: Tenant) -> None:
-        """Read it strictly and judge it by itself; nothing here touches the database."""
-        if self.sheet:
-            if self.sheet.errors:
-                self._refuse(self.sheet.errors)
-                return
-            body = self.sheet.document
+        """Judge it by itself; nothing here touches the database."""
+        if not self.sheet:
+            self.take(judge(kind, tenant, self.line.raw or b""))
+        elif self.sheet.errors:
+            self.take(self.sheet.errors)
         else:
-            try:
-                body = reader.read(self.line.raw or b"")
-            except reader.NotJson as error:
-                self._refuse([uploads.NOT_JSON.at("", why=error)])
-                return
-        foreign = documents.settle_party(body, tenant)
-        if foreign:
-            self._refuse(foreign)
+            self.take(settle_party(self.sheet.document, tenant) or rules.check(kind, self.sheet.document))
+
+    def take(self, judged: rules.Verdict | list[Finding]) -> None:
+        """Note the verdict, or why there is none."""
+        if isinstance(judged, list):
+            self._refuse(judged)
         else:
-            self.verdict = rules.check(kind, body)
+            self.verdict = judged
 
     def _refuse(self, findings: list[Finding]) -> None:
         self.outcome, self.findings = "refused", findings
@@ -267,6 +279,22 @@ class _Batch:
         self.tenant = one.tenant
         self.end, self.last = lines[-1].end, lines[-1].number
         self.documents = [_Document(line) for line in lines if line.raw is None or line.raw.strip()]
+        for each in self.documents:
+            each.identify_row() if one.is_sheet else each.identify()
+        self.known = {} if one.is_sheet else self._known()
+        self._asked: list[_Document] = []
+
+    def ask(self, judge: Judge) -> None:
+        """Have what is not known judged elsewhere."""
+        asked = [each for each in self.documents if not each.outcome and each.digest not in self.known]
+        if asked and judge.ask([each.line.raw or b"" for each in asked]):
+            self._asked = asked
+
+    def take_answers(self, judge: Judge) -> None:
+        """Take the verdicts; where there are none, it is judged when it is written."""
+        if self._asked:
+            for each, judged in zip(self._asked, judge.answer(), strict=False):
+                each.take(judged)
 
     def _known(self) -> dict[bytes, list]:
         """Return the findings of what is stored as these very lines made it, by digest."""
@@ -281,9 +309,7 @@ class _Batch:
 
     def write(self, one: Import) -> None:
         """Write what is to be written, and report."""
-        for each in self.documents:
-            each.identify_row() if one.is_sheet else each.identify()
-        known = {} if one.is_sheet else self._known()
+        known = self.known and self._known()  # once more: what was written meanwhile may have changed it
         times = Counter(each.shown_id and each.shown_id.lower() for each in self.documents)
         for each in self.documents:
             if each.digest in known and each.shown_id and times[each.shown_id.lower()] == 1:
@@ -301,7 +327,8 @@ class _Batch:
 
     def _put(self, some: list[_Document], *, is_dry_run: bool) -> None:
         for each in some:
-            each.judge(self.kind, self.tenant)
+            if not each.verdict:
+                each.judge(self.kind, self.tenant)
         some = [each for each in some if not each.outcome]
         verdicts = [each.verdict for each in some if each.verdict]
         digests = [each.digest for each in some]

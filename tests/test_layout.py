@@ -48,7 +48,7 @@ ORDER = [
     ["ocpi.rules.index"],
     ["ocpi.rules.listing"],
     ["ocpi.rules"],
-    ["ocpi.envelope"],
+    ["ocpi.envelope", "ocpi.judge"],
     ["ocpi.errors", "ocpi.spreadsheets.cells", "ocpi.spreadsheets.inspection"],
     ["ocpi.spreadsheets.columns", "ocpi.spreadsheets.tables"],
     ["ocpi.spreadsheets.sheet", "ocpi.spreadsheets.templates"],
