@@ -34,8 +34,8 @@ from tenants.models import Tenant
 
 logger = logging.getLogger(__name__)
 
-BATCH, BATCH_BYTES = 1000, 4_000_000  # lines of one transaction
-LARGE = 2 * BATCH_BYTES  # what is left of an import, in bytes, that is worth another process
+BATCH, BATCH_BYTES = 2000, 6_000_000  # lines of one transaction
+LARGE = 8_000_000  # bytes left of an import that are worth another process
 LEAST_REMOVED = 5  # EVSEs or Tariffs: fewer pull no brake
 SAMPLES = 10  # ids of each kind in a preview, and of a rule
 KEPT = dt.timedelta(days=90)
@@ -126,6 +126,8 @@ def _step(one: Import, lines: "_Lines") -> None:
     else:
         batch = lines.take(one)
         if batch:
+            # What a crash takes back it takes back with the place: the batch is done again. The last commit is a full one.
+            sql.run("SET LOCAL synchronous_commit = off", [])
             batch.write(one)
             one.offset, one.line = batch.end, batch.last
         else:
@@ -165,7 +167,8 @@ class _Lines:
         self.offset = batch.end
         if self._judge:
             batch.take_answers(self._judge)
-        if not one.is_sheet and one.size - batch.end > LARGE and (following := self._read(one)):
+        is_worth_it = self._judge or (one.size - batch.end > LARGE and not one.is_sheet)
+        if is_worth_it and (following := self._read(one)):
             self._judge = self._judge or Judge(one.kind, one.tenant.country_code, one.tenant.party_id)
             following.ask(self._judge)
             self._next = following

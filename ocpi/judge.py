@@ -16,6 +16,7 @@ import orjson
 from ocpi import reader, rules
 from ocpi.rules import Finding, uploads
 
+PIPE = 1_048_576  # bytes that wait in a pipe: a batch goes through it in a few pieces
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -57,7 +58,9 @@ class Judge:
 
     def __init__(self, kind: str, country_code: str, party_id: str) -> None:
         command = [sys.executable, "-m", "ocpi.judge", kind, country_code, party_id]
-        self._process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        self._process = subprocess.Popen(
+            command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, pipesize=PIPE
+        )
 
     def ask(self, lines: list[bytes]) -> bool:
         """Have lines judged; False when there is nobody any more. One question at a time."""

@@ -19,7 +19,7 @@ import orjson
 from django.db.models import Q
 
 from ocpi import documents
-from ocpi.models import Location, Tariff, ids_of
+from ocpi.models import Location, Tariff
 from ocpi.rules import GAP, Finding, restore, shown, uploads
 from tenants import sql
 from tenants.models import Tenant
@@ -155,8 +155,9 @@ def _tariffs_of(location: dict) -> set[str]:
 def _validities(tenant: Tenant, named: Iterable[str]) -> dict[str, Validity]:
     """Return the tenant's own live Tariffs among these ids (lower case)."""
     found = sql.run(
-        "SELECT lower(ocpi_id), type, valid_from, valid_until FROM ocpi_tariff"
-        f" WHERE id = ANY (ARRAY({ids_of('tariff')})) AND deleted_at IS NULL",
+        "SELECT wanted, one.type, one.valid_from, one.valid_until FROM unnest(%(ids)s::text[]) wanted CROSS JOIN LATERAL ("
+        " SELECT * FROM ocpi_tariff WHERE tenant_id = %(tenant)s AND lower(ocpi_id) = wanted OFFSET 0) one"
+        " WHERE one.deleted_at IS NULL",
         {"tenant": tenant.pk, "ids": sql.array(sorted(named))},
     )
     return {tariff_id: Validity(type, start or _EVER, end or _NEVER) for tariff_id, type, start, end in found}
