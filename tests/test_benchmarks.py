@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.benchmarks import bench_pull, bench_push, bench_upload, bench_verdict
+from tests.benchmarks import bench_import, bench_pull, bench_push, bench_upload, bench_verdict
 
 
 @pytest.mark.parametrize(
@@ -15,9 +15,10 @@ from tests.benchmarks import bench_pull, bench_push, bench_upload, bench_verdict
         ),
         (bench_upload.run, {"locations": 2, "count": 4, "clients": 2, "rounds": 1}, 2),
         (bench_push.run, {"count": 3, "latency_ms": 0, "rounds": 1}, 2),
+        (bench_import.run, {"count": 3, "rounds": 1}, 3),
         (bench_verdict.run, {"count": 1, "rounds": 1}, 6),
     ],
-    ids=["pull", "upload", "push", "verdict"],
+    ids=["pull", "upload", "push", "import", "verdict"],
 )
 def test_benchmark_runs(transactional_db, run, sizes, rows):
     table = run(**sizes)

@@ -58,12 +58,13 @@ def run(count: int = 5_000, rounds: int = 3, feed: str | None = None) -> list[Ro
             took["again"].append(_import(tenant, lines))
     # The first round warms up.
     per_s = {name: len(lines) / statistics.median(times[1:] or times) for name, times in took.items()}
-    few, all_of_them = _memory_mb(lines[:1000]), _memory_mb(lines)
+    few = lines[: len(lines) // 2]
+    memory = _memory_mb(lines), _memory_mb(few)
     against = f"pipelined upsert + push row; {len(lines)} Locations, {size_mb:.0f} MB"
     return [
         Row("import, every rule", per_s["ours"], per_s["floor"], "/s", against, ">= 0.55"),
         Row("import again, unchanged", per_s["again"], per_s["ours"], "/s", "the first import", ">= 3"),
-        Row("import, memory of the process", all_of_them, few, "MB", f"{len(lines[:1000])} Locations", "<= 1.10"),
+        Row("import, memory of the process", *memory, "MB", f"{len(few)} Locations", "<= 1.10"),
     ]
 
 
