@@ -411,7 +411,10 @@ def _asked(one: Import, after: int = 0) -> dict[str, Any]:
 def _end_phase(one: Import) -> None:
     """Go on from a phase that has seen every line."""
     is_full = one.mode == Import.Mode.FULL
-    if one.phase == Phase.SCAN:
+    if one.offset != one.size:  # never take what is lost for what is not there
+        one.state, one.finished_at = State.FAILED, timezone.now()
+        one.note = f"Lines are missing: {one.size - one.offset} of {one.size} bytes cannot be read."
+    elif one.phase == Phase.SCAN:
         one.preview = _preview(one)
         if one.is_dry_run:
             one.counts["removed"] = one.preview["removed"]
@@ -420,16 +423,25 @@ def _end_phase(one: Import) -> None:
             one.state, one.note = State.HELD, one.preview["brake"]
         else:
             _begin_to_apply(one)
+        if is_full and not one.is_dry_run:
+            _supersede(one)
     elif is_full and not one.is_incomplete:
         one.phase = Phase.REMOVE
     else:
         _end(one)
 
 
+def _supersede(one: Import) -> None:
+    """Discard older full sets that wait for a decision: what they say is no longer so."""
+    older = Import.objects.filter(tenant=one.tenant, kind=one.kind, state=State.HELD, created_at__lt=one.created_at)
+    for each in older.exclude(pk=one.pk):
+        discard(each, "", "Superseded by a newer full set; nothing was stored.")
+
+
 def _end(one: Import) -> None:
     one.state, one.finished_at = State.DONE, timezone.now()
-    if one.mode == Import.Mode.FULL and one.is_incomplete and not one.note:
-        one.note = "Nothing that is missing was removed: a line has no id that can be read."
+    if one.mode == Import.Mode.FULL and one.is_incomplete:
+        one.note = f"{one.note} Nothing that is missing was removed: a line has no id that can be read.".strip()
 
 
 def _begin_to_apply(one: Import) -> None:

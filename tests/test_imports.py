@@ -358,6 +358,28 @@ def test_full_set_pulls_the_brake_and_an_operator_decides(cpo, rest):
     assert imports.accept(Import.objects.get(pk=held["id"]), "ann") is False
 
 
+def test_full_set_that_is_held_gives_way_to_a_newer_one(cpo, rest):
+    send(rest, lines(locations(10)))
+    first = send(rest, lines(locations(2)), "kind=locations&mode=full")
+    second = send(rest, lines(locations(3)), "kind=locations&mode=full")
+
+    old = rest.get(f"/imports/{first['id']}").envelope
+    assert (first["state"], second["state"]) == ("held", "held")
+    assert (old["state"], old["note"]) == ("discarded", "Superseded by a newer full set; nothing was stored.")
+
+
+def test_full_set_whose_lines_are_lost_removes_nothing(cpo, rest):
+    send(rest, lines(locations(60)))
+    response = rest.call("POST", "/imports?kind=locations&mode=full", lines(locations(60)))
+    ImportPart.objects.all().delete()
+
+    imports.work()
+
+    one = Import.objects.get(pk=response.envelope["id"])
+    assert (one.state, one.note[:18]) == ("failed", "Lines are missing:")
+    assert set(statuses(cpo).values()) == {"AVAILABLE"}
+
+
 def test_full_set_that_is_discarded_stores_nothing(cpo, rest):
     send(rest, lines(locations(6)))
     changed = locations(1, name="New", last_updated=LATER)
