@@ -136,6 +136,20 @@ def test_upload_of_a_bad_file_says_why_at_the_field(boss, cpo, settings, body, w
     assert (Import.objects.count(), ImportPart.objects.count()) == (0, 0)
 
 
+@pytest.mark.parametrize("form", ["csv", "xlsx"])
+def test_spreadsheet_is_given_out_and_taken_back(boss, cpo, form):
+    page_of_form = boss.get(FORM).content.decode()
+    template = boss.get(html.url("ocpi_import_template", form))
+    assert html.url("ocpi_import_template", form) in page_of_form
+
+    answer = send(boss, cpo, template.content, kind="connectors-csv")
+
+    one = work(Import.objects.get())
+    assert (answer.status_code, one.is_sheet, one.state, one.counts["refused"]) == (200, True, "done", 1)
+    assert list(one.rules) == ["sheet_example"]  # nobody delivers the example
+    assert "/2/location_id" in boss.get(page(one)).content.decode()
+
+
 def test_upload_sent_twice_is_one_import(boss, cpo):
     key = boss.get(FORM).context["key"]
 
