@@ -37,6 +37,7 @@ logger = logging.getLogger(__name__)
 BATCH, BATCH_BYTES = 2000, 6_000_000  # lines of one transaction
 LARGE = 8_000_000  # bytes left of an import that are worth another process
 LEAST_REMOVED = 5  # EVSEs or Tariffs: fewer pull no brake
+LONGEST_ID = 100  # characters that are told; an object's has at most 36
 SAMPLES = 10  # ids of each kind in a preview, and of a rule
 KEPT = dt.timedelta(days=90)
 ABANDONED = dt.timedelta(days=1)  # an import whose body never came in whole
@@ -251,8 +252,8 @@ class _Document:
         with suppress(orjson.JSONDecodeError):
             document = orjson.loads(self.line.raw)
             shown_id = document.get("id") if isinstance(document, dict) else None
-            if isinstance(shown_id, str) and "\0" not in shown_id:  # which PostgreSQL cannot store
-                self.shown_id = shown_id.strip()
+            if isinstance(shown_id, str) and shown_id.strip() and "\0" not in shown_id:  # which PostgreSQL cannot store
+                self.shown_id = shown_id[:LONGEST_ID]
 
     def judge(self, kind: rules.Kind, tenant: Tenant) -> None:
         """Judge it by itself; nothing here touches the database."""
@@ -370,7 +371,10 @@ def _report(one: Import, some: list[_Document]) -> None:
                 samples[name].append(each.shown_id or f"line {each.number}")
     if is_preview:
         one.preview = {"samples": samples}
-    ids = [each.shown_id.lower() for each in some if each.shown_id] if one.mode == Import.Mode.FULL else []
+    ids: list[str] = []
+    if one.mode == Import.Mode.FULL:  # spaces at its ends belong to an id; what is refused for them is present without
+        shown = [each.shown_id.lower() for each in some if each.shown_id]
+        ids = sorted({*shown, *map(str.strip, shown)})
     if told or ids:
         data = zstandard.compress(b"\n".join(map(orjson.dumps, told)), 1)
         ImportReport.objects.create(

@@ -583,3 +583,32 @@ def test_full_set_with_half_the_evses_missing_reaches_ndw(transactional_db, cpo,
     assert sorted((evse["uid"], evse["status"]) for one in ndw.locations.values() for evse in one["evses"]) == sorted(
         (f"E{n}-{k}", status) for n in range(6) for k, status in enumerate(["AVAILABLE", "REMOVED"])
     )
+
+
+# --- What a review came upon -------------------------------------------------------------------------------------------
+
+
+def test_full_set_keeps_an_id_with_spaces_at_its_ends(cpo, rest):
+    documents = [*locations(30), location_body(id=" S ", evses=[evse_body(uid="S", evse_id="NL*EXA*ES")])]
+    send(rest, lines(documents))
+
+    one = send(rest, lines(documents), "kind=locations&mode=full")
+
+    assert counted(one) == {"received": 31, "unchanged": 31}
+    assert statuses(cpo)["S"] == "AVAILABLE"
+
+
+@pytest.mark.parametrize("odd", ["", "  "])
+def test_full_set_with_an_empty_id_removes_nothing(cpo, rest, odd):
+    send(rest, lines(locations(60)))
+
+    one = send(rest, lines([*locations(59), location_body(id=odd)]), "kind=locations&mode=full")
+
+    assert counted(one) == {"received": 60, "unchanged": 59, "refused": 1}
+
+
+def test_import_of_huge_ids_stays_small(rest):
+    one = send(rest, lines([{"id": f"{n}" + "x" * 100_000} for n in range(10)]))
+
+    assert counted(one) == {"received": 10, "refused": 10}
+    assert len(json.dumps(one)) < 50_000
