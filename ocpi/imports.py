@@ -407,6 +407,12 @@ _MISSING = {
     for kind, counted in _COUNTED.items()
 }
 
+# Of those, what did not change while we waited for its lock.
+_STILL = {
+    kind: f"SELECT id FROM ocpi_{kind} WHERE id = ANY(%(pks)s::bigint[]) AND received_at <= %(since)s"
+    for kind in _MISSING
+}
+
 
 def _asked(one: Import, after: int = 0) -> dict[str, Any]:
     return {"import": one.pk, "tenant": one.tenant_id, "since": one.created_at, "after": after}
@@ -479,7 +485,8 @@ def _remove_some(one: Import) -> None:
         _end(one)
         return
     rows.lock_many(one.kind, one.tenant, [ocpi_id for _, ocpi_id, _ in found])  # in the order in which everybody locks
-    _report(one, [_removed(one, ocpi_id) for _, ocpi_id, _ in found])
+    still = {pk for (pk,) in sql.run(_STILL[one.kind], {"pks": [pk for pk, _, _ in found], **_asked(one)})}
+    _report(one, [_removed(one, ocpi_id) for pk, ocpi_id, _ in found if pk in still])
     one.removed_pk = found[-1][0]
 
 

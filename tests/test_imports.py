@@ -612,3 +612,22 @@ def test_import_of_huge_ids_stays_small(rest):
 
     assert counted(one) == {"received": 10, "refused": 10}
     assert len(json.dumps(one)) < 50_000
+
+
+def test_full_set_keeps_what_changes_while_it_is_removed(cpo, rest, monkeypatch):
+    send(rest, lines(locations(60)))
+    response = rest.call("POST", "/imports?kind=locations&mode=full", lines(locations(58)))
+    real = imports.rows.lock_many
+
+    def late(kind: str, tenant: Tenant, ids: Any) -> Any:
+        if list(ids) == ["L58", "L59"]:  # another upload had the lock
+            store.patch_evse(cpo, "L59", "E59-0", {"status": "CHARGING", "last_updated": LATER})
+        return real(kind, tenant, ids)
+
+    monkeypatch.setattr(imports.rows, "lock_many", late)
+    while imports.work():
+        pass
+
+    one = rest.get(f"/imports/{response.envelope['id']}").envelope
+    assert (one["state"], one["counts"]["removed"]) == ("done", 1)
+    assert (statuses(cpo)["E58-0"], statuses(cpo)["E59-0"]) == ("REMOVED", "CHARGING")
