@@ -191,6 +191,8 @@ def _read(one: Import) -> Iterator[Line]:
     while True:
         data = one.parts.filter(number=part).values_list("data", flat=True).first()
         if data is None:
+            if at + len(rest) < one.size:
+                raise LookupError(f"part {part} is missing")  # not the end: a full set would remove the rest
             break
         *whole, rest = (rest + zstandard.decompress(bytes(data))[skip:]).split(b"\n")
         part, skip = part + 1, 0

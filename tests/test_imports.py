@@ -631,3 +631,14 @@ def test_full_set_keeps_what_changes_while_it_is_removed(cpo, rest, monkeypatch)
     one = rest.get(f"/imports/{response.envelope['id']}").envelope
     assert (one["state"], one["counts"]["removed"]) == ("done", 1)
     assert (statuses(cpo)["E58-0"], statuses(cpo)["E59-0"]) == ("REMOVED", "CHARGING")
+
+
+def test_full_set_whose_lines_are_gone_removes_nothing(cpo, rest):
+    send(rest, lines(locations(30)))
+    response = rest.call("POST", "/imports?kind=locations&mode=full", lines(locations(30)))
+    ImportPart.objects.all().delete()
+
+    imports.work()
+
+    assert rest.get(f"/imports/{response.envelope['id']}").envelope["state"] == "failed"
+    assert "REMOVED" not in statuses(cpo).values()
