@@ -642,3 +642,25 @@ def test_full_set_whose_lines_are_gone_removes_nothing(cpo, rest):
 
     assert rest.get(f"/imports/{response.envelope['id']}").envelope["state"] == "failed"
     assert "REMOVED" not in statuses(cpo).values()
+
+
+@pytest.mark.parametrize("fault", ["cut answer", "no process"])
+def test_import_does_without_the_other_process(cpo, rest, monkeypatch, fault):
+    monkeypatch.setattr(imports, "BATCH", 20)
+    monkeypatch.setattr(imports, "LARGE", 0)
+    if fault == "cut answer":  # killed while it writes
+        real = subprocess.Popen
+        code = "import sys; sys.stdout.buffer.write((99).to_bytes(8) + b'\\x80\\x05cut')"
+        monkeypatch.setattr(
+            "ocpi.judge.subprocess.Popen", lambda command, **kw: real([sys.executable, "-c", code], **kw)
+        )
+    else:
+
+        def none(*args: Any, **kwargs: Any) -> Any:
+            raise BlockingIOError("fork")
+
+        monkeypatch.setattr("ocpi.judge.subprocess.Popen", none)
+
+    one = send(rest, lines(locations(60)))
+
+    assert (one["state"], one["note"], counted(one)) == ("done", "", {"received": 60, "created": 60})
