@@ -242,8 +242,11 @@ class _Document:
 
     def identify_row(self) -> None:
         """Read whose line of a spreadsheet it is."""
-        self.sheet = SheetLine(self.line.raw or b"")
-        self.shown_id = self.sheet.id
+        if self.line.raw is None:
+            self._refuse([uploads.TOO_LARGE.at("", bytes=LARGEST_DOCUMENT)])
+            return
+        self.sheet = SheetLine(self.line.raw)
+        self.shown_id = self.sheet.id and self.sheet.id[:LONGEST_ID]
 
     def identify(self) -> None:
         """Read whose line it is, as far as that can be read."""

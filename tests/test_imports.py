@@ -664,3 +664,21 @@ def test_import_does_without_the_other_process(cpo, rest, monkeypatch, fault):
     one = send(rest, lines(locations(60)))
 
     assert (one["state"], one["note"], counted(one)) == ("done", "", {"received": 60, "created": 60})
+
+
+def test_sheet_with_a_location_of_too_many_rows_goes_on(cpo, rest):
+    names = [column.name for column in spreadsheets.COLUMNS]
+    row = spreadsheets.read(spreadsheets.template_csv()).rows[0]
+    first = [row.values.get(each, "") for each in names]
+    rows = []
+    for n in range(3000):
+        one = list(first)
+        one[0], one[names.index("evse_uid")], one[names.index("evse_id")] = "BIG", f"B-{n}", f"NL*EXA*EB{n}"
+        rows.append(one)
+    small = list(first)
+    small[0], small[names.index("evse_uid")], small[names.index("evse_id")] = "SMALL", "S-1", "NL*EXA*ES1"
+    text = "\n".join(";".join(row) for row in [names, *rows, small]).encode()
+
+    one = send(rest, text, "kind=connectors-csv")
+
+    assert (one["state"], counted(one)["refused"], counted(one)["created"]) == ("done", 1, 1)
