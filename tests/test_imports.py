@@ -682,3 +682,9 @@ def test_sheet_with_a_location_of_too_many_rows_goes_on(cpo, rest):
     one = send(rest, text, "kind=connectors-csv")
 
     assert (one["state"], counted(one)["refused"], counted(one)["created"]) == ("done", 1, 1)
+
+
+def test_envelope_with_data_twice_is_refused(rest):
+    body = json.dumps({"data": DOCUMENTS[:1]}).encode()[:-1] + b"," + json.dumps({"data": DOCUMENTS[1:]}).encode()[1:]
+
+    assert_problem(rest.call("POST", "/imports?kind=locations", body), 400, "twice")
