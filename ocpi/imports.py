@@ -19,9 +19,10 @@ from typing import Any, NamedTuple
 
 import orjson
 import zstandard
-from django.db import OperationalError, transaction
+from django.db import Error, OperationalError, transaction
 from django.db.models import F
 from django.utils import timezone
+from psycopg.errors import IdleInTransactionSessionTimeout
 
 from ocpi import doorbell, errors, rows, rules, store
 from ocpi.intake import LARGEST_DOCUMENT
@@ -102,9 +103,12 @@ def _chunk(one: Import, lines: "_Lines | None") -> "_Lines | None":
             lines = lines if lines and lines.offset == found.offset else _Lines(found)
             _step(found, lines)
             return lines if found.state == State.RUNNING else None
-    except OperationalError:
-        raise  # PostgreSQL is away, or chose us in a deadlock: the next chunk begins where this one did
     except Exception as error:
+        if isinstance(error, OperationalError) or isinstance(error.__cause__, IdleInTransactionSessionTimeout):
+            # PostgreSQL is away, chose us in a deadlock, or we were frozen: the next chunk begins where this one did.
+            with suppress(Error):  # behind the others
+                Import.objects.filter(pk=one.pk).update(worked_at=timezone.now())
+            raise
         logger.exception("import %s cannot go on", one.pk)
         line = found.line if found else 0
         note = f"Internal error ({type(error).__name__}) behind line {line}; what was done before stays."

@@ -9,7 +9,7 @@ import time
 from typing import Any
 
 import pytest
-from django.db import OperationalError, transaction
+from django.db import DatabaseError, OperationalError, transaction
 from django.http import StreamingHttpResponse
 
 from gateway import embedded
@@ -688,3 +688,41 @@ def test_envelope_with_data_twice_is_refused(rest):
     body = json.dumps({"data": DOCUMENTS[:1]}).encode()[:-1] + b"," + json.dumps({"data": DOCUMENTS[1:]}).encode()[1:]
 
     assert_problem(rest.call("POST", "/imports?kind=locations", body), 400, "twice")
+
+
+def test_import_that_cannot_reach_the_database_leaves_others_their_turn(cpo, rest, monkeypatch):
+    ids = [rest.call("POST", "/imports?kind=locations", lines(locations(count))).envelope["id"] for count in (1, 2)]
+    real = imports._Batch.write
+
+    def failing(batch: Any, one: Import) -> None:
+        if str(one.pk) == ids[0]:
+            raise OperationalError("canceling statement due to statement timeout")
+        real(batch, one)
+
+    monkeypatch.setattr(imports._Batch, "write", failing)
+    for _ in range(3):
+        with pytest.raises(OperationalError):
+            imports.work()
+
+    assert [rest.get(f"/imports/{each}").envelope["state"] for each in ids] == ["queued", "done"]
+
+
+def test_import_whose_worker_was_frozen_goes_on(transactional_db, cpo, monkeypatch):
+    factories.connect_to_nowhere(cpo)
+    one = intake.receive(cpo, "location", [lines(locations(3))])
+    real, calls = imports._Batch.write, iter(range(9))
+
+    def frozen(batch: Any, found: Import) -> None:
+        if next(calls) == 0:
+            imports.sql.run("SET idle_in_transaction_session_timeout = 100", [])
+            time.sleep(0.5)
+        real(batch, found)
+
+    monkeypatch.setattr(imports._Batch, "write", frozen)
+    with pytest.raises(DatabaseError, match="idle-in-transaction"):
+        imports.work()
+    while imports.work():
+        pass
+
+    one.refresh_from_db()
+    assert (one.state, one.note, one.counts.get("created")) == ("done", "", 3)
