@@ -74,7 +74,8 @@ class Judge:
 
     def answer(self) -> list[rules.Verdict | list[Finding]]:
         """Wait for the verdicts on the lines; [] when there is nobody any more."""
-        assert self._process and self._process.stdout  # noqa: S101
+        assert self._process  # noqa: S101
+        assert self._process.stdout  # noqa: S101
         return [_restored(*one) for one in _receive(self._process.stdout) or ()]
 
     def __del__(self) -> None:
