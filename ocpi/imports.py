@@ -19,9 +19,10 @@ from typing import Any, NamedTuple
 
 import orjson
 import zstandard
-from django.db import OperationalError, transaction
+from django.db import Error, OperationalError, transaction
 from django.db.models import F
 from django.utils import timezone
+from psycopg.errors import IdleInTransactionSessionTimeout
 
 from ocpi import doorbell, errors, rows, rules, store
 from ocpi.intake import LARGEST_DOCUMENT
@@ -37,6 +38,7 @@ logger = logging.getLogger(__name__)
 BATCH, BATCH_BYTES = 2000, 6_000_000  # lines of one transaction
 LARGE = 8_000_000  # bytes left of an import that are worth another process
 LEAST_REMOVED = 5  # EVSEs or Tariffs: fewer pull no brake
+LONGEST_ID = 100  # characters that are told; an object's has at most 36
 SAMPLES = 10  # ids of each kind in a preview, and of a rule
 KEPT = dt.timedelta(days=90)
 ABANDONED = dt.timedelta(days=1)  # an import whose body never came in whole
@@ -101,9 +103,12 @@ def _chunk(one: Import, lines: "_Lines | None") -> "_Lines | None":
             lines = lines if lines and lines.offset == found.offset else _Lines(found)
             _step(found, lines)
             return lines if found.state == State.RUNNING else None
-    except OperationalError:
-        raise  # PostgreSQL is away, or chose us in a deadlock: the next chunk begins where this one did
     except Exception as error:
+        if isinstance(error, OperationalError) or isinstance(error.__cause__, IdleInTransactionSessionTimeout):
+            # PostgreSQL is away, chose us in a deadlock, or we were frozen: the next chunk begins where this one did.
+            with suppress(Error):  # behind the others
+                Import.objects.filter(pk=one.pk).update(worked_at=timezone.now())
+            raise
         logger.exception("import %s cannot go on", one.pk)
         line = found.line if found else 0
         note = f"Internal error ({type(error).__name__}) behind line {line}; what was done before stays."
@@ -190,6 +195,8 @@ def _read(one: Import) -> Iterator[Line]:
     while True:
         data = one.parts.filter(number=part).values_list("data", flat=True).first()
         if data is None:
+            if at + len(rest) < one.size:
+                raise LookupError(f"part {part} is missing")  # not the end: a full set would remove the rest
             break
         *whole, rest = (rest + zstandard.decompress(bytes(data))[skip:]).split(b"\n")
         part, skip = part + 1, 0
@@ -239,8 +246,11 @@ class _Document:
 
     def identify_row(self) -> None:
         """Read whose line of a spreadsheet it is."""
-        self.sheet = SheetLine(self.line.raw or b"")
-        self.shown_id = self.sheet.id
+        if self.line.raw is None:
+            self._refuse([uploads.TOO_LARGE.at("", bytes=LARGEST_DOCUMENT)])
+            return
+        self.sheet = SheetLine(self.line.raw)
+        self.shown_id = self.sheet.id and self.sheet.id[:LONGEST_ID]
 
     def identify(self) -> None:
         """Read whose line it is, as far as that can be read."""
@@ -251,8 +261,8 @@ class _Document:
         with suppress(orjson.JSONDecodeError):
             document = orjson.loads(self.line.raw)
             shown_id = document.get("id") if isinstance(document, dict) else None
-            if isinstance(shown_id, str) and "\0" not in shown_id:  # which PostgreSQL cannot store
-                self.shown_id = shown_id.strip()
+            if isinstance(shown_id, str) and shown_id.strip() and "\0" not in shown_id:  # which PostgreSQL cannot store
+                self.shown_id = shown_id[:LONGEST_ID]
 
     def judge(self, kind: rules.Kind, tenant: Tenant) -> None:
         """Judge it by itself; nothing here touches the database."""
@@ -370,7 +380,10 @@ def _report(one: Import, some: list[_Document]) -> None:
                 samples[name].append(each.shown_id or f"line {each.number}")
     if is_preview:
         one.preview = {"samples": samples}
-    ids = [each.shown_id.lower() for each in some if each.shown_id] if one.mode == Import.Mode.FULL else []
+    ids: list[str] = []
+    if one.mode == Import.Mode.FULL:  # spaces at its ends belong to an id; what is refused for them is present without
+        shown = [each.shown_id.lower() for each in some if each.shown_id]
+        ids = sorted({*shown, *map(str.strip, shown)})
     if told or ids:
         data = zstandard.compress(b"\n".join(map(orjson.dumps, told)), 1)
         ImportReport.objects.create(
@@ -401,6 +414,12 @@ _MISSING = {
     kind: f"SELECT id, ocpi_id, n FROM ({counted}) known WHERE n > 0 AND received_at <= %(since)s AND id > %(after)s"
     f" AND NOT EXISTS (SELECT FROM ({_PRESENT}) present(id) WHERE present.id = lower(known.ocpi_id))"
     for kind, counted in _COUNTED.items()
+}
+
+# Of those, what did not change while we waited for its lock.
+_STILL = {
+    kind: f"SELECT id FROM ocpi_{kind} WHERE id = ANY(%(pks)s::bigint[]) AND received_at <= %(since)s"
+    for kind in _MISSING
 }
 
 
@@ -487,7 +506,8 @@ def _remove_some(one: Import) -> None:
         _end(one)
         return
     rows.lock_many(one.kind, one.tenant, [ocpi_id for _, ocpi_id, _ in found])  # in the order in which everybody locks
-    _report(one, [_removed(one, ocpi_id) for _, ocpi_id, _ in found])
+    still = {pk for (pk,) in sql.run(_STILL[one.kind], {"pks": [pk for pk, _, _ in found], **_asked(one)})}
+    _report(one, [_removed(one, ocpi_id) for pk, ocpi_id, _ in found if pk in still])
     one.removed_pk = found[-1][0]
 
 

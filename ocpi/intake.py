@@ -224,6 +224,8 @@ def _envelope(text: "_Text") -> Iterator[bytes]:
     while True:
         key = text.value("a key of the envelope")
         text.expect(":", "in the envelope")
+        if key == "data" and has_data:
+            raise errors.Malformed("The envelope has data twice.")
         if key == "data" and text.next_character() == "[":
             yield from _array(text)
             has_data = True

@@ -8,6 +8,7 @@ import gc
 import pickle
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
@@ -58,17 +59,22 @@ class Judge:
 
     def __init__(self, kind: str, country_code: str, party_id: str) -> None:
         command = [sys.executable, "-m", "ocpi.judge", kind, country_code, party_id]
-        self._process = subprocess.Popen(
-            command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, pipesize=PIPE
-        )
+        self._process: subprocess.Popen[bytes] | None = None
+        with suppress(OSError):  # no memory, or no pipe of that size: then there is nobody
+            self._process = subprocess.Popen(
+                command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, pipesize=PIPE
+            )
 
     def ask(self, lines: list[bytes]) -> bool:
         """Have lines judged; False when there is nobody any more. One question at a time."""
+        if self._process is None:
+            return False
         assert self._process.stdin  # noqa: S101
         return _send(self._process.stdin, lines)
 
     def answer(self) -> list[rules.Verdict | list[Finding]]:
         """Wait for the verdicts on the lines; [] when there is nobody any more."""
+        assert self._process  # noqa: S101
         assert self._process.stdout  # noqa: S101
         return [_restored(*one) for one in _receive(self._process.stdout) or ()]
 
@@ -103,10 +109,11 @@ def _send(stream: IO[bytes], message: object) -> bool:
 
 
 def _receive(stream: IO[bytes]) -> Any:
-    """Return the next message; None at the end."""
-    size = stream.read(8)
-    data = stream.read(int.from_bytes(size)) if len(size) == 8 else b""
-    return pickle.loads(data) if data else None  # noqa: S301 - of our own process
+    """Return the next message; None at the end, be it in the middle of one."""
+    head = stream.read(8)
+    size = int.from_bytes(head) if len(head) == 8 else 0
+    data = stream.read(size)
+    return pickle.loads(data) if data and len(data) == size else None  # noqa: S301 - of our own process
 
 
 def main(kind: Any, country_code: str, party_id: str) -> None:

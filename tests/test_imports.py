@@ -9,7 +9,7 @@ import time
 from typing import Any
 
 import pytest
-from django.db import OperationalError, transaction
+from django.db import DatabaseError, OperationalError, transaction
 from django.http import StreamingHttpResponse
 
 from gateway import embedded
@@ -605,3 +605,146 @@ def test_full_set_with_half_the_evses_missing_reaches_ndw(transactional_db, cpo,
     assert sorted((evse["uid"], evse["status"]) for one in ndw.locations.values() for evse in one["evses"]) == sorted(
         (f"E{n}-{k}", status) for n in range(6) for k, status in enumerate(["AVAILABLE", "REMOVED"])
     )
+
+
+# --- What a review came upon -------------------------------------------------------------------------------------------
+
+
+def test_full_set_keeps_an_id_with_spaces_at_its_ends(cpo, rest):
+    documents = [*locations(30), location_body(id=" S ", evses=[evse_body(uid="S", evse_id="NL*EXA*ES")])]
+    send(rest, lines(documents))
+
+    one = send(rest, lines(documents), "kind=locations&mode=full")
+
+    assert counted(one) == {"received": 31, "unchanged": 31}
+    assert statuses(cpo)["S"] == "AVAILABLE"
+
+
+@pytest.mark.parametrize("odd", ["", "  "])
+def test_full_set_with_an_empty_id_removes_nothing(cpo, rest, odd):
+    send(rest, lines(locations(60)))
+
+    one = send(rest, lines([*locations(59), location_body(id=odd)]), "kind=locations&mode=full")
+
+    assert counted(one) == {"received": 60, "unchanged": 59, "refused": 1}
+
+
+def test_import_of_huge_ids_stays_small(rest):
+    one = send(rest, lines([{"id": f"{n}" + "x" * 100_000} for n in range(10)]))
+
+    assert counted(one) == {"received": 10, "refused": 10}
+    assert len(json.dumps(one)) < 50_000
+
+
+def test_full_set_keeps_what_changes_while_it_is_removed(cpo, rest, monkeypatch):
+    send(rest, lines(locations(60)))
+    response = rest.call("POST", "/imports?kind=locations&mode=full", lines(locations(58)))
+    real = imports.rows.lock_many
+
+    def late(kind: str, tenant: Tenant, ids: Any) -> Any:
+        if list(ids) == ["L58", "L59"]:  # another upload had the lock
+            store.patch_evse(cpo, "L59", "E59-0", {"status": "CHARGING", "last_updated": LATER})
+        return real(kind, tenant, ids)
+
+    monkeypatch.setattr(imports.rows, "lock_many", late)
+    while imports.work():
+        pass
+
+    one = rest.get(f"/imports/{response.envelope['id']}").envelope
+    assert (one["state"], one["counts"]["removed"]) == ("done", 1)
+    assert (statuses(cpo)["E58-0"], statuses(cpo)["E59-0"]) == ("REMOVED", "CHARGING")
+
+
+def test_full_set_whose_lines_are_gone_removes_nothing(cpo, rest):
+    send(rest, lines(locations(30)))
+    response = rest.call("POST", "/imports?kind=locations&mode=full", lines(locations(30)))
+    ImportPart.objects.all().delete()
+
+    imports.work()
+
+    assert rest.get(f"/imports/{response.envelope['id']}").envelope["state"] == "failed"
+    assert "REMOVED" not in statuses(cpo).values()
+
+
+@pytest.mark.parametrize("fault", ["cut answer", "no process"])
+def test_import_does_without_the_other_process(cpo, rest, monkeypatch, fault):
+    monkeypatch.setattr(imports, "BATCH", 20)
+    monkeypatch.setattr(imports, "LARGE", 0)
+    if fault == "cut answer":  # killed while it writes
+        real = subprocess.Popen
+        code = "import sys; sys.stdout.buffer.write((99).to_bytes(8) + b'\\x80\\x05cut')"
+        monkeypatch.setattr(
+            "ocpi.judge.subprocess.Popen", lambda command, **kw: real([sys.executable, "-c", code], **kw)
+        )
+    else:
+
+        def none(*args: Any, **kwargs: Any) -> Any:
+            raise BlockingIOError("fork")
+
+        monkeypatch.setattr("ocpi.judge.subprocess.Popen", none)
+
+    one = send(rest, lines(locations(60)))
+
+    assert (one["state"], one["note"], counted(one)) == ("done", "", {"received": 60, "created": 60})
+
+
+def test_sheet_with_a_location_of_too_many_rows_goes_on(cpo, rest):
+    names = [column.name for column in spreadsheets.COLUMNS]
+    row = spreadsheets.read(spreadsheets.template_csv()).rows[0]
+    first = [row.values.get(each, "") for each in names]
+    rows = []
+    for n in range(3000):
+        one = list(first)
+        one[0], one[names.index("evse_uid")], one[names.index("evse_id")] = "BIG", f"B-{n}", f"NL*EXA*EB{n}"
+        rows.append(one)
+    small = list(first)
+    small[0], small[names.index("evse_uid")], small[names.index("evse_id")] = "SMALL", "S-1", "NL*EXA*ES1"
+    text = "\n".join(";".join(row) for row in [names, *rows, small]).encode()
+
+    one = send(rest, text, "kind=connectors-csv")
+
+    assert (one["state"], counted(one)["refused"], counted(one)["created"]) == ("done", 1, 1)
+
+
+def test_envelope_with_data_twice_is_refused(rest):
+    body = json.dumps({"data": DOCUMENTS[:1]}).encode()[:-1] + b"," + json.dumps({"data": DOCUMENTS[1:]}).encode()[1:]
+
+    assert_problem(rest.call("POST", "/imports?kind=locations", body), 400, "twice")
+
+
+def test_import_that_cannot_reach_the_database_leaves_others_their_turn(cpo, rest, monkeypatch):
+    ids = [rest.call("POST", "/imports?kind=locations", lines(locations(count))).envelope["id"] for count in (1, 2)]
+    real = imports._Batch.write
+
+    def failing(batch: Any, one: Import) -> None:
+        if str(one.pk) == ids[0]:
+            raise OperationalError("canceling statement due to statement timeout")
+        real(batch, one)
+
+    monkeypatch.setattr(imports._Batch, "write", failing)
+    for _ in range(3):
+        with pytest.raises(OperationalError):
+            imports.work()
+
+    assert [rest.get(f"/imports/{each}").envelope["state"] for each in ids] == ["queued", "done"]
+
+
+def test_import_whose_worker_was_frozen_goes_on(transactional_db, cpo, monkeypatch):
+    factories.connect_to_nowhere(cpo)
+    one = intake.receive(cpo, "location", [lines(locations(3))])
+    real, calls = imports._Batch.write, iter(range(9))
+
+    def frozen(batch: Any, found: Import) -> None:
+        if next(calls) == 0:
+            imports.sql.run("SET idle_in_transaction_session_timeout = 100", [])
+            time.sleep(0.5)
+        real(batch, found)
+
+    monkeypatch.setattr(imports._Batch, "write", frozen)
+    with pytest.raises(DatabaseError, match="idle-in-transaction"):
+        imports.work()
+    while imports.work():
+        pass
+
+    one.refresh_from_db()
+    assert (one.state, one.note, one.counts.get("created")) == ("done", "", 3)
