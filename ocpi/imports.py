@@ -113,7 +113,8 @@ def _chunk(one: Import, lines: "_Lines | None") -> "_Lines | None":
         line = found.line if found else 0
         note = f"Internal error ({type(error).__name__}) behind line {line}; what was done before stays."
         ended = {"state": State.FAILED, "note": note, "finished_at": timezone.now()}
-        Import.objects.filter(pk=one.pk, state__in=Import.OPEN).update(**ended)
+        if Import.objects.filter(pk=one.pk, state__in=Import.OPEN).update(**ended):
+            one.parts.all().delete()
         return None
 
 
@@ -195,8 +196,6 @@ def _read(one: Import) -> Iterator[Line]:
     while True:
         data = one.parts.filter(number=part).values_list("data", flat=True).first()
         if data is None:
-            if at + len(rest) < one.size:
-                raise LookupError(f"part {part} is missing")  # not the end: a full set would remove the rest
             break
         *whole, rest = (rest + zstandard.decompress(bytes(data))[skip:]).split(b"\n")
         part, skip = part + 1, 0
@@ -209,7 +208,7 @@ def _read(one: Import) -> Iterator[Line]:
             is_too_long = False
         if len(rest) > LARGEST_DOCUMENT:
             at, rest, is_too_long = at + len(rest), b"", True
-    if rest or is_too_long:
+    if (rest or is_too_long) and at + len(rest) == one.size:  # else a part is missing, and the import fails at its end
         yield Line(number + 1, at + len(rest), None if is_too_long or len(rest) > LARGEST_DOCUMENT else rest)
 
 
@@ -250,7 +249,8 @@ class _Document:
             self._refuse([uploads.TOO_LARGE.at("", bytes=LARGEST_DOCUMENT)])
             return
         self.sheet = SheetLine(self.line.raw)
-        self.shown_id = self.sheet.id and self.sheet.id[:LONGEST_ID]
+        if self.sheet.id and "\0" not in self.sheet.id:
+            self.shown_id = self.sheet.id[:LONGEST_ID]
 
     def identify(self) -> None:
         """Read whose line it is, as far as that can be read."""

@@ -28,6 +28,7 @@ from tenants.models import Tenant
 LARGEST_DOCUMENT = 1_048_576  # bytes, as much as one PUT may carry
 GZIP = b"\x1f\x8b"
 _BOM = b"\xef\xbb\xbf"
+_GATHERED = 65_536  # bytes that are read at least at a time
 _PIECE = 262_144  # bytes taken out of a gzip stream at a time: a bomb is cut off early
 _ENVELOPE = {"data", "status_code", "status_message", "timestamp"}
 _FIRST_KEY = re.compile(r'\{[ \t\r\n]*"([^"]*)"')
@@ -70,7 +71,7 @@ def receive(
             one.size, _ = _store(one, sheets.lines(data, tenant))
             one.digest = hashlib.blake2b(data, digest_size=16).digest()  # its lines say when they were made
         else:
-            one.size, one.digest = _store(one, _lines(_within_limit(_plain(pieces))))
+            one.size, one.digest = _store(one, _lines(_gathered(_within_limit(_plain(pieces)))))
         return _queued(one, key)
     except BaseException:
         with suppress(DatabaseError):  # what stays is pruned
@@ -84,7 +85,9 @@ def _queued(one: Import, key: str | None) -> Import:
         with transaction.atomic():
             one.save()
     except IntegrityError:
-        before = Import.objects.get(tenant=one.tenant, key=key)
+        before = Import.objects.filter(tenant=one.tenant, key=key).first()
+        if before is None:  # pruned this very moment
+            return _queued(one, key)
         asked = ("kind", "mode", "is_dry_run", "is_sheet")
         is_same = bytes(before.digest or b"") == one.digest and all(
             getattr(before, n) == getattr(one, n) for n in asked
@@ -99,7 +102,7 @@ def _queued(one: Import, key: str | None) -> Import:
 def documents(pieces: Iterable[bytes]) -> Iterator[bytes]:
     """Yield each document of NDJSON, an array or an envelope as a line of its own, without its end. Raises Malformed."""
     rest = b""
-    for piece in _lines(_plain(pieces)):
+    for piece in _lines(_gathered(_plain(pieces))):
         *whole, rest = (rest + piece).split(b"\n")
         yield from filter(bytes.strip, whole)
     if rest.strip():
@@ -176,6 +179,20 @@ def _within_limit(pieces: Iterable[bytes]) -> Iterator[bytes]:
         if left < 0:
             raise errors.TooLarge(f"An import may have at most {settings.IMPORT_MAX_BYTES} bytes, decompressed.")
         yield piece
+
+
+def _gathered(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """Join small pieces: what is read byte by byte would be looked at anew for each."""
+    held: list[bytes] = []
+    size = 0
+    for piece in pieces:
+        held.append(piece)
+        size += len(piece)
+        if size >= _GATHERED:
+            yield b"".join(held)
+            held, size = [], 0
+    if size:
+        yield b"".join(held)
 
 
 # --- Formats -----------------------------------------------------------------------------------------------------------
@@ -256,7 +273,7 @@ class _Text:
 
     def __init__(self, pieces: Iterator[bytes]) -> None:
         self._pieces = pieces
-        self._text, self._at, self._read = "", 0, 0
+        self._text, self._at, self._read, self._lines = "", 0, 0, 0
         if self._more() and len(self._text) < len(_BOM):
             self._more()
         if self._text.startswith(_BOM.decode("latin-1")):
@@ -280,14 +297,20 @@ class _Text:
         return has_more
 
     def rest(self) -> Iterator[bytes]:
-        """Yield all that is left, unread."""
+        """Yield all that is left, unread, behind as many ends of lines as were passed."""
+        while self._lines:
+            some = min(self._lines, _GATHERED)
+            yield b"\n" * some
+            self._lines -= some
         yield self._text[self._at :].encode("latin-1")
         yield from self._pieces
 
     def next_character(self) -> str:
         """Return the next character that is no space, "" at the end."""
         while True:
-            self._at = _SPACE.match(self._text, self._at).end()  # type: ignore[union-attr]
+            passed = _SPACE.match(self._text, self._at).end()  # type: ignore[union-attr]
+            self._lines += self._text.count("\n", self._at, passed)
+            self._at = passed
             if self._at < len(self._text):
                 return self._text[self._at]
             if not self._more():

@@ -8,7 +8,9 @@ import gc
 import pickle
 import subprocess
 import sys
-from contextlib import suppress
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
@@ -17,6 +19,7 @@ import orjson
 from ocpi import reader, rules
 from ocpi.rules import Finding, uploads
 
+LONGEST_S = 5.0  # for a batch, which takes a fifth of a second
 PIPE = 1_048_576  # bytes that wait in a pipe: a batch goes through it in a few pieces
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -70,13 +73,27 @@ class Judge:
         if self._process is None:
             return False
         assert self._process.stdin  # noqa: S101
-        return _send(self._process.stdin, lines)
+        with self._patience():
+            return _send(self._process.stdin, lines)
 
     def answer(self) -> list[rules.Verdict | list[Finding]]:
         """Wait for the verdicts on the lines; [] when there is nobody any more."""
         assert self._process  # noqa: S101
         assert self._process.stdout  # noqa: S101
-        return [_restored(*one) for one in _receive(self._process.stdout) or ()]
+        with self._patience():
+            answer = _receive(self._process.stdout)
+        return [_restored(*one) for one in answer or ()]
+
+    @contextmanager
+    def _patience(self) -> Iterator[None]:
+        """End the process when it is frozen: whoever waits for it holds a transaction open."""
+        timer = threading.Timer(LONGEST_S, self._process.kill if self._process else lambda: None)
+        timer.daemon = True
+        timer.start()
+        try:
+            yield
+        finally:
+            timer.cancel()
 
     def __del__(self) -> None:
         if process := getattr(self, "_process", None):

@@ -229,6 +229,19 @@ def test_import_of_an_id_that_cannot_be_stored_goes_on(rest, mode):
     assert told(rest, one)[0][:3] == (1, None, "refused")
 
 
+def test_import_counts_blank_lines_before_the_first(cpo, rest):
+    assert [each["line"] for each in results(rest, send(rest, b"\n \r\n{oops\n\nnope\n"))] == [3, 5]
+
+
+def test_import_that_comes_byte_by_byte_is_not_looked_at_for_each(monkeypatch):
+    body, tries = b'[{"id": "' + b"x" * 400_000 + b'"}]', []
+    decode = intake._Text._decode
+    monkeypatch.setattr(intake._Text, "_decode", staticmethod(lambda text, at: tries.append(at) or decode(text, at)))
+
+    assert list(intake.documents(bytes([one]) for one in body)) == [body[1:-1]]
+    assert len(tries) < 10
+
+
 def test_import_of_one_id_twice_is_two_uploads(cpo, rest):
     first, second = location_body(id="L1", name="First"), location_body(id="l1", name="Second", last_updated=LATER)
 
