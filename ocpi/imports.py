@@ -370,7 +370,10 @@ def _report(one: Import, some: list[_Document]) -> None:
         counts[each.outcome] += each.outcome != "removed"
         counts["removed"] += each.removed
         counts["warned"] += is_accepted and bool(each.findings)
-        one.is_incomplete |= each.shown_id is None
+        # Of a line with two ids nobody knows which one is meant.
+        one.is_incomplete |= each.shown_id is None or any(
+            finding.broken is uploads.NOT_JSON for finding in each.findings
+        )
         if each.findings or each.outcome != "unchanged":
             told.append([each.number, each.shown_id, each.outcome, [finding.stored() for finding in each.findings]])
         for finding in each.findings:

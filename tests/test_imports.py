@@ -414,10 +414,11 @@ def test_full_set_that_leaves_nothing_is_held_however_small(cpo, rest):
     )
 
 
-def test_full_set_with_a_line_that_cannot_be_read_removes_nothing(cpo, rest):
+@pytest.mark.parametrize("line", [b"{oops\n", b'{"id": "L59", "id": "L58"}\n'], ids=["no JSON", "two ids"])
+def test_full_set_with_a_line_that_cannot_be_read_removes_nothing(cpo, rest, line):
     send(rest, lines(locations(60)))
 
-    one = send(rest, lines(locations(59)) + b"{oops\n", "kind=locations&mode=full")
+    one = send(rest, lines(locations(59)) + line, "kind=locations&mode=full")
 
     assert (one["state"], counted(one)) == ("done", {"received": 60, "unchanged": 59, "refused": 1})
     assert one["note"] == "Nothing that is missing was removed: a line has no id that can be read."
