@@ -1,6 +1,6 @@
 """`make bench`: run every benchmark on servers and a database of its own and print one table.
 
-FEED=folder: the Locations of its `locations.ndjson`, of whatever parties, are what is pulled.
+FEED=folder: what is pulled and imported are its `locations.ndjson` and `tariffs.ndjson`, of whatever parties.
 """
 
 import os
