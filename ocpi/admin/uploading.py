@@ -51,7 +51,8 @@ class UploadForm(forms.Form):
         widget=widgets.UnfoldBooleanWidget,
     )
     file = forms.FileField(
-        help_text="NDJSON (one object a line), a JSON array or an OCPI envelope, in UTF-8; also compressed with gzip.",
+        help_text="NDJSON (one object a line), a JSON array or an OCPI envelope, in UTF-8, also compressed with gzip; "
+        "or the filled-in spreadsheet.",
         widget=widgets.UnfoldAdminFileFieldWidget,
     )
     key = forms.UUIDField(required=False, widget=forms.HiddenInput)  # a form that is sent twice makes one import
