@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 import orjson
 import zstandard
 from django.db import Error, OperationalError, transaction
-from django.db.models import F
+from django.db.models import F, QuerySet
 from django.utils import timezone
 from psycopg.errors import IdleInTransactionSessionTimeout
 
@@ -37,6 +37,7 @@ logger = logging.getLogger(__name__)
 
 BATCH, BATCH_BYTES = 2000, 6_000_000  # lines of one transaction
 LARGE = 8_000_000  # bytes left of an import that are worth another process
+TURN = dt.timedelta(seconds=2)  # so long after a batch an import is that worker's: two would only disturb each other
 LEAST_REMOVED = 5  # EVSEs or Tariffs: fewer pull no brake
 LONGEST_ID = 100  # characters that are told; an object's has at most 36
 SAMPLES = 10  # ids of each kind in a preview, and of a rule
@@ -56,15 +57,19 @@ def work(longest_s: float = 10) -> bool:
     """Work on imports for so long at most, first on those that waited longest; return whether there is more to do."""
     until = time.monotonic() + longest_s
     with _without_gc():
-        _work_until(until)
-    return Import.objects.filter(state__in=Import.OPEN).exists()
+        for one in _waiting().order_by(F("worked_at").asc(nulls_first=True))[:20]:
+            lines = None
+            while time.monotonic() < until and (lines := _chunk(one, lines)):
+                pass
+            if lines:  # whoever comes next need not wait
+                Import.objects.filter(pk=one.pk, state__in=Import.OPEN).update(worked_at=F("worked_at") - TURN)
+    return _waiting().exists()
 
 
-def _work_until(until: float) -> None:
-    for one in Import.objects.filter(state__in=Import.OPEN).order_by(F("worked_at").asc(nulls_first=True))[:20]:
-        lines = None
-        while time.monotonic() < until and (lines := _chunk(one, lines)):
-            pass
+def _waiting() -> QuerySet[Import]:
+    """Return the imports that are to be worked on and that no worker has now."""
+    recently = timezone.now() - TURN
+    return Import.objects.filter(state__in=Import.OPEN).exclude(state=State.RUNNING, worked_at__gt=recently)
 
 
 @contextmanager
@@ -83,11 +88,12 @@ def finish(one: Import) -> Iterator[Import]:
     """Work on one import until it has ended or is held; yield it as it is after each batch."""
     lines = None
     while one.state in Import.OPEN:
-        with _without_gc():
-            lines = _chunk(one, lines)
-        one.refresh_from_db()
-        if lines is None and one.state in Import.OPEN:
+        if lines or _waiting().filter(pk=one.pk).exists():
+            with _without_gc():
+                lines = _chunk(one, lines)
+        else:
             time.sleep(0.2)  # a worker has it
+        one.refresh_from_db()
         yield one
 
 
@@ -98,16 +104,18 @@ def _chunk(one: Import, lines: "_Lines | None") -> "_Lines | None":
         with one.tenant.transaction():
             still = Import.objects.select_related("tenant").filter(pk=one.pk, state__in=Import.OPEN)
             found = still.select_for_update(skip_locked=True, of=("self",)).first()
-            if found is None:
+            if found is None or (lines and lines.offset != found.offset):
                 return None
-            lines = lines if lines and lines.offset == found.offset else _Lines(found)
+            lines = lines or _Lines(found)
             _step(found, lines)
+            if lines.offset != found.offset:  # another phase begins
+                lines = _Lines(found)
             return lines if found.state == State.RUNNING else None
     except Exception as error:
         if isinstance(error, OperationalError) or isinstance(error.__cause__, IdleInTransactionSessionTimeout):
             # PostgreSQL is away, chose us in a deadlock, or we were frozen: the next chunk begins where this one did.
             with suppress(Error):  # behind the others
-                Import.objects.filter(pk=one.pk).update(worked_at=timezone.now())
+                Import.objects.filter(pk=one.pk).update(worked_at=timezone.now() - TURN)
             raise
         logger.exception("import %s cannot go on", one.pk)
         line = found.line if found else 0

@@ -56,8 +56,8 @@ def receive(
     """Store the lines of a bulk upload and queue it; with a key that was used before, return that import.
 
     `pieces` may be any cut of NDJSON, an array or an envelope, also of gzip, or (`is_sheet`) of a CSV or XLSX file of
-    connectors; when they raise, nothing is kept. A full set
-    speaks of the moment it came in, or `as_of`: what changed after that is not removed.
+    connectors; when they raise, nothing is kept. A full set speaks of the moment it came in, or `as_of`: what changed
+    after that is not removed.
     Raises Malformed, TooLarge, KeyTaken.
     """
     one = Import.objects.create(

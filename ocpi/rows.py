@@ -4,7 +4,7 @@ Only `ocpi.store` calls this.  Source: design §3, §4; performance, points 1, 7
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from typing import Any, NamedTuple
 
 from django.db import connection, transaction
@@ -179,7 +179,7 @@ def write_many(writes: Sequence[Write]) -> list[Written | None]:
     found: dict[int, Written | None] = {}
     of_kind: dict[tuple, list[Write]] = {}
     for one in writes:
-        of_kind.setdefault((one.statement(), one.change and (one.change.evse_uid, one.change.priority)), []).append(one)
+        of_kind.setdefault((one.statement(), one.change and astuple(one.change)), []).append(one)
     for (statement, _), alike in of_kind.items():
         if len(alike) >= WORTH_A_MERGE:
             ids = _merge(alike)

@@ -96,7 +96,8 @@ def _plan_all(kind: rules.Kind, tenant: Tenant, verdicts: Sequence[rules.Verdict
 
 def _carry_out_all(tenant: Tenant, plans: list[_Plan | Refused]) -> bool:
     """Write what is to be written; False when another upload inserted one of the objects first."""
-    # By id: whoever inserts waits for who inserts or changes the same, and never in a circle.
+    # By id: whoever inserts waits for who inserts or changes the same. A circle is left between inserts of different sorts;
+    # PostgreSQL ends one of them, and its batch is done again.
     to_write = sorted((plan for plan in plans if isinstance(plan, _Plan) and plan.write), key=_id)
     writes = [plan.write for plan in to_write if plan.write]
     written = rows.write_many(writes)

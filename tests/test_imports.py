@@ -527,6 +527,19 @@ def test_import_goes_on_where_a_failure_left_it(cpo, rest, monkeypatch):
     assert [each[0] for each in told(rest, one)] == list(range(1, 51))
 
 
+def test_import_is_left_to_the_worker_that_has_it(cpo, rest, monkeypatch):
+    monkeypatch.setattr(imports, "BATCH", 10)
+    rest.call("POST", "/imports?kind=locations", lines(locations(50)))
+    one = Import.objects.get()
+    mine = imports._chunk(one, None)
+
+    assert (imports.work(), Import.objects.get().line) == (False, 10)  # its turn is not over
+    assert imports._chunk(one, mine) is mine
+    monkeypatch.setattr(imports, "TURN", imports.TURN * 0)
+    assert (imports.work(), Import.objects.get().state) == (False, "done")  # it was: killed, frozen, or gone
+    assert imports._chunk(one, mine) is None
+
+
 def test_import_that_meets_a_fault_of_ours_says_so(cpo, rest, monkeypatch):
     monkeypatch.setattr(store, "put_many", lambda *args, **kwargs: 1 / 0)
 
@@ -561,7 +574,10 @@ def test_import_whose_body_broke_off_leaves_nothing(cpo):
 
 def test_import_whose_worker_is_killed_ten_times_comes_to_the_same(transactional_db, cpo, rival):
     """kill -9 between and within batches: nothing twice, nothing half, nothing left out."""
-    code = "import django; django.setup(); from ocpi import imports; imports.BATCH = 50; print(1, flush=True); imports.work(60)"
+    code = (
+        "import django; django.setup(); from ocpi import imports; imports.BATCH = 50; imports.TURN *= 0;"
+        "print(1, flush=True); imports.work(60)"
+    )
     ended = []
     for tenant, kills in ((rival, 0), (cpo, 10)):
         documents = [location_body(party_id=tenant.party_id, id=f"L{n}", evses=[]) for n in range(3000)]
