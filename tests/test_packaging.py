@@ -12,6 +12,7 @@ import yaml
 from django.conf import settings
 from django.contrib.staticfiles import finders
 from django.core.management import get_commands, load_command_class
+from django.urls import resolve
 
 ROOT = Path(__file__).resolve().parent.parent
 COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
@@ -93,6 +94,16 @@ def test_compose_every_queue_has_a_worker():
     served = [words(SERVICES[name]["command"]) for name in ("worker", "imports")]
 
     assert {command[command.index("-Q") + 1] for command in served} == asked == {"push", "imports"}
+
+
+def test_nginx_lets_in_what_an_import_may_have():
+    bulk = re.search(r"location ~ (\S+) \{\s+client_max_body_size (\d+)m;", read("gateway/nginx/default.conf.template"))
+
+    assert bulk
+    assert int(bulk[2]) * 2**20 > settings.IMPORT_MAX_BYTES
+    for path in ("/api/v1/imports", "/api/v1/imports/", "/admin/ocpi/import/upload/"):
+        assert resolve(path)
+        assert re.search(bulk[1], path), path
 
 
 def test_compose_keeps_no_secret_and_publishes_one_port():
