@@ -14,6 +14,11 @@ _django = get_wsgi_application()
 call_command("check")  # a WSGI server runs no checks by itself: a missing variable must stop it too
 
 
+LONGEST_REST = (
+    4 * 1024 * 1024
+)  # bytes of a body nobody wanted that are still taken, so that its sender reads our answer
+
+
 def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
     """Answer a request. A Content-Type that Django would stumble over before any of our code runs counts as none."""
     try:
@@ -23,4 +28,27 @@ def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> 
         is_usable = False
     if not is_usable:
         environ["CONTENT_TYPE"] = "application/octet-stream"
-    return _django(environ, start_response)
+
+    def start(status: str, headers: list[tuple[str, str]], *error: Any) -> Any:
+        if not _read_rest(environ):
+            headers.append(("Connection", "close"))
+        return start_response(status, headers, *error)
+
+    return _django(environ, start)
+
+
+def _read_rest(environ: dict[str, Any]) -> bool:
+    """Take what is left of a body that was answered unread (404, 405): the server would cut the kept connection without a word.
+
+    Return False when that is too much.
+    """
+    length, stream = environ.get("CONTENT_LENGTH") or "0", environ["wsgi.input"]
+    if "HTTP_TRANSFER_ENCODING" not in environ:
+        if length == "0":
+            return True
+        if not length.isdecimal() or int(length) > LONGEST_REST:
+            return False
+    left = LONGEST_REST
+    while left > 0 and (piece := stream.read(65536)):
+        left -= len(piece)
+    return left > 0

@@ -4,8 +4,10 @@ Source: protocol §2.1 to §2.7, §4, §8, Receiver.
 """
 
 import base64
+import http.client
 import json
 import re
+import time
 import uuid
 from collections.abc import Iterator
 from typing import Any
@@ -185,6 +187,25 @@ def test_receiver_reads_chunks_and_refuses_what_is_too_large(client):
     assert client.said("PUT", LOCATION, iter([whole[:100], whole[100:]])) == (200, 1000)
     assert client.send("GET", LOCATION).json()["data"]["name"] == "In chunks"
     assert client.said("PUT", LOCATION, b" " * 1_048_577) == (413, 2000)
+
+
+@pytest.mark.parametrize("path", ["/locations/NL/RIV/L1", "/nothing"])
+def test_connection_stays_usable_when_a_refused_body_comes_late(client, path):
+    line = http.client.HTTPConnection(client.address.removeprefix("http://"), timeout=10)
+    said = []
+    for body in (b" " * 300_000, b"{}"):
+        line.putrequest("PUT", ROOT + path)
+        line.putheader("Authorization", f"Token {client.token}")
+        line.putheader("Content-Length", str(len(body)))
+        line.endheaders()
+        line.auto_open = 0  # a second connection would prove nothing
+        time.sleep(0.1)  # a server that does not wait for the body has answered by now, and closed
+        line.send(body)
+        answer = line.getresponse()
+        answer.read()
+        said.append(answer.status)
+
+    assert said == [404, 404]
 
 
 def test_receiver_knows_the_token_in_all_its_forms_and_no_pull_token(client):
