@@ -17,5 +17,5 @@ COPY tests tests
 RUN python manage.py collectstatic --noinput && useradd --system --uid 10001 gateway
 USER gateway
 EXPOSE 8000
-CMD ["granian", "--interface", "wsgi", "--host", "0.0.0.0", "--port", "8000", "--workers", "2", "--blocking-threads", "4", \
+CMD ["granian", "--interface", "wsgi", "--host", "0.0.0.0", "--port", "8000", "--workers", "2", "--blocking-threads", "2", \
      "--respawn-failed-workers", "--workers-kill-timeout", "15", "gateway.wsgi:application"]

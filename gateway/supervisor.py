@@ -176,7 +176,7 @@ class Supervisor:
 
 def processes(port: int, logs: Path, environment: Mapping[str, str]) -> list[Child]:
     """Return every process of a gateway on `port`, the NDW simulator on the next one first."""
-    web = f"granian --interface wsgi --host 127.0.0.1 --port {port} --workers 2 --blocking-threads 4"
+    web = f"granian --interface wsgi --host 127.0.0.1 --port {port} --workers 2 --blocking-threads 2"
     worker = "celery -A gateway worker --pool=prefork --without-gossip --without-mingle -O fair"
     modules = {
         "simulator": f"tests.ndw_simulator --port {port + 1}",

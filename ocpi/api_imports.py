@@ -37,7 +37,7 @@ FORMATS = {"ndjson": "ndjson", "csv": "csv"}
 LISTED = 100
 LONGEST_WAIT_S = 60
 _KEY = re.compile(r"[\x21-\x7e]{1,255}")
-_WAITERS = threading.Semaphore(2)  # of the threads of a web process; the others are for those who do not wait
+_WAITERS = threading.Semaphore(1)  # of the threads of a web process; the other is for those who do not wait
 _ID = OpenApiParameter("import_id", uuid.UUID, OpenApiParameter.PATH, description="The import's id.")
 
 
