@@ -5,14 +5,17 @@ import datetime as dt
 from collections.abc import Iterator
 from typing import Any
 
+from django.conf import settings
 from django.core.exceptions import ValidationError
-from django.core.validators import MaxValueValidator, RegexValidator
+from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
 from django.db import models, transaction
 from django.db.models import Q
 from django.db.models.functions import Now, Upper
 from django.utils import timezone
 
 from tenants import secrets
+
+AUTH_USER = settings.AUTH_USER_MODEL
 
 
 class Environment(models.TextChoices):
@@ -50,6 +53,23 @@ class Tenant(models.Model):
         help_text="A full set that would remove more than so many per cent of the EVSEs (or tariffs), and at least 5, is "
         "held until an operator accepts it.",
     )
+    heartbeat_h = models.PositiveSmallIntegerField(
+        "heartbeat",
+        default=24,
+        db_default=24,
+        validators=[MinValueValidator(1)],
+        help_text="Hours. Without an upload for longer the CPO counts as silent; so does an EVSE whose status is older.",
+    )
+    has_digest = models.BooleanField(
+        "daily digest",
+        default=False,
+        db_default=False,
+        help_text="Mail the contact once a day which EVSEs have a status that is hard to believe.",
+    )
+    offboarding_at = models.DateTimeField(
+        null=True, editable=False, help_text="From then on uploads are refused; every EVSE is set REMOVED."
+    )
+    offboarded_at = models.DateTimeField(null=True, editable=False, help_text="NDW had accepted all of it.")
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
@@ -88,6 +108,39 @@ class Tenant(models.Model):
             yield
 
 
+class Membership(models.Model):
+    """A user who belongs to a tenant: he sees that one and no other. Nobody who belongs to none is confined."""
+
+    tenant = models.ForeignKey(Tenant, models.CASCADE, related_name="memberships", db_index=False)
+    user = models.ForeignKey(AUTH_USER, models.CASCADE, related_name="memberships")
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["tenant", "user"], name="membership_once")]
+
+    def __str__(self) -> str:
+        return f"{self.user} of {self.tenant}"
+
+
+class ConnectionStep(models.Model):
+    """One of NDW's nine connection steps that a person has ticked for a tenant.
+
+    Source: NDW DOT-NL, "Connection steps"; protocol §7.1.
+    """
+
+    tenant = models.ForeignKey(Tenant, models.CASCADE, related_name="connection_steps", db_index=False)
+    number = models.PositiveSmallIntegerField(validators=[MinValueValidator(1), MaxValueValidator(9)])
+    done_at = models.DateTimeField(default=timezone.now)
+    done_by = models.ForeignKey(AUTH_USER, models.SET_NULL, null=True, related_name="+")
+    note = models.CharField(max_length=200, blank=True)
+
+    class Meta:
+        ordering = ["number"]
+        constraints = [models.UniqueConstraint(fields=["tenant", "number"], name="connection_step_once")]
+
+    def __str__(self) -> str:
+        return f"{self.tenant} step {self.number}"
+
+
 class CredentialQuerySet(models.QuerySet):
     """What tokens and OAuth clients have in common."""
 
@@ -116,6 +169,14 @@ class Credential(models.Model):
         help_text="Empty: all tenants, later ones too.",
     )
     digest = models.CharField(max_length=64, editable=False, db_index=True)
+    environment = models.CharField(
+        max_length=10,
+        choices=Environment,
+        blank=True,
+        default="",
+        db_default="",
+        help_text="Which of NDW's environments pulls with it; empty: not told apart.",
+    )
     note = models.CharField(
         max_length=100, blank=True, help_text="Who has it, for example a system or a ticket number."
     )

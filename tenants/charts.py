@@ -1,0 +1,59 @@
+"""Small charts for the admin's pages: SVG made here, without a script; a table of the same figures for who cannot see them."""
+
+from collections.abc import Sequence
+
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
+
+WIDTH, HEIGHT = 240, 48
+
+
+def bars(values: Sequence[float], labels: Sequence[str], title: str, *, top: float | None = None) -> SafeString:
+    """Return a bar for each value; hovering tells its label and value. `top` is the height of the scale."""
+    highest = max([*values, 0]) if top is None else top
+    step = WIDTH / max(len(values), 1)
+    drawn = format_html_join(
+        "",
+        '<rect x="{:.1f}" y="{:.1f}" width="{:.1f}" height="{:.1f}"><title>{}</title></rect>',
+        (
+            (number * step, HEIGHT - high, max(step - 1, 0.5), high, f"{label}: {value:g}")
+            for number, (value, label) in enumerate(zip(values, labels, strict=True))
+            for high in [_height(value, highest)]
+        ),
+    )
+    return _chart(drawn, title, "bars")
+
+
+def line(values: Sequence[float | None], labels: Sequence[str], title: str, *, top: float | None = None) -> SafeString:
+    """Return a line through the values; None leaves a gap."""
+    known = [value for value in values if value is not None]
+    highest = max([*known, 0]) if top is None else top
+    step = WIDTH / max(len(values) - 1, 1)
+    points = [
+        None
+        if value is None
+        else (number * step, HEIGHT - 1 - _height(value, highest) * (HEIGHT - 2) / HEIGHT, label, value)
+        for number, (value, label) in enumerate(zip(values, labels, strict=True))
+    ]
+    path, is_drawing = [], False
+    for point in points:
+        if point:
+            path.append(f"{'L' if is_drawing else 'M'}{point[0]:.1f} {point[1]:.1f}")
+        is_drawing = point is not None
+    dots = format_html_join(
+        "",
+        '<circle cx="{:.1f}" cy="{:.1f}" r="2"><title>{}</title></circle>',
+        ((x, y, f"{label}: {value:g}") for x, y, label, value in filter(None, points)),
+    )
+    return _chart(format_html('<path d="{}"/>{}', " ".join(path), dots), title, "line")
+
+
+def _height(value: float, highest: float) -> float:
+    return HEIGHT * min(value / highest, 1) if highest else 0.0
+
+
+def _chart(drawn: SafeString, title: str, kind: str) -> SafeString:
+    return format_html(
+        '<svg class="chart {}" viewBox="0 0 {} {}" preserveAspectRatio="none" role="img" aria-label="{}">{}</svg>',
+        kind, WIDTH, HEIGHT, title, drawn,
+    )  # fmt: skip

@@ -1,0 +1,35 @@
+"""Whose rows a user of the admin may see: a member of tenants those tenants' only, everybody else all."""
+
+from typing import Any, TypeVar
+
+from django.db.models import Model, QuerySet
+
+from tenants.models import Membership, Tenant
+
+M = TypeVar("M", bound=Model)
+
+
+def confined_to(user: Any) -> list[int] | None:
+    """Return the keys of the tenants a user is confined to; None: to none. Asked once for each request."""
+    if user.is_superuser:
+        return None
+    if not hasattr(user, "_confined_to"):
+        user._confined_to = list(Membership.objects.filter(user=user).values_list("tenant_id", flat=True)) or None
+    return user._confined_to
+
+
+def confine(user: Any, rows: QuerySet[M], path: str = "tenant") -> QuerySet[M]:
+    """Leave of some rows those the user may see; `path` leads from them to their tenant."""
+    own = confined_to(user)
+    return rows if own is None else rows.filter(**{f"{path}__in": own})
+
+
+def tenants_of(user: Any) -> QuerySet[Tenant]:
+    """Return the tenants the user may see."""
+    return confine(user, Tenant.objects.all(), "pk")
+
+
+def may_see(user: Any, tenant_id: int) -> bool:
+    """Return True when the user may see that tenant."""
+    own = confined_to(user)
+    return own is None or tenant_id in own
