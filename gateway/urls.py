@@ -5,10 +5,11 @@ from django.urls import include, path, re_path
 from django.views.generic import RedirectView
 
 from ocpi import docs, health, metrics
-from tenants import oauth
+from tenants import oauth, second_factor
 
 urlpatterns = [
     path("", RedirectView.as_view(url="/admin/")),
+    path("admin/second-factor/", second_factor.second_factor, name="second-factor"),
     path("admin/", admin.site.urls),
     path("oauth/token", oauth.token_view, name="oauth-token"),
     path("healthz", health.healthz, name="healthz"),

@@ -4,12 +4,15 @@ import re
 import uuid
 from collections.abc import Callable
 
+from csp.constants import HEADER
+from csp.middleware import CSPMiddleware
 from django.http import HttpRequest, HttpResponse
 
 from ocpi import compression, errors
 from ocpi.envelope import correlation_id
 
 API_PATHS = ("/ocpi/", "/api/", "/oauth/")
+PAGES = ("/api/docs", "/api/schema")  # of the paths above those that a browser shows
 _PRINTABLE = re.compile(r"[\x21-\x7e]{1,100}")
 _ASCII = re.compile(r"[\x20-\x7e]*")
 _NOT_UTF8 = re.compile(r"%[89A-F][0-9A-F]")
@@ -39,11 +42,21 @@ class OcpiMiddleware:
         response["X-Request-ID"] = request.META["HTTP_X_REQUEST_ID"]
         response["X-Correlation-ID"] = request.META["HTTP_X_CORRELATION_ID"]
         response.setdefault("Cache-Control", "no-store")
+        response.setdefault(HEADER, "default-src 'none'; frame-ancestors 'none'")
         compression.compress(request, response)
         if response.status_code == 304:
             # No length but that of the body it stands for. Source: RFC 9110, "Content-Length".
             del response["Content-Length"]
         return response
+
+
+class PagePolicy(CSPMiddleware):
+    """Send the policy of the settings with pages only: putting it together takes as long as a verdict."""
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        """Answer one request."""
+        is_page = not request.path.startswith(API_PATHS) or request.path.startswith(PAGES)
+        return super().__call__(request) if is_page else self.get_response(request)  # type: ignore[return-value]
 
 
 def _can_name_something(path: str) -> bool:
