@@ -109,7 +109,8 @@ class ImportsView(RestView):
         """Return the tenant's newest imports."""
         limit = number(request.GET, "limit", LISTED, LISTED)
         known = Import.objects.filter(tenant=self.tenant).exclude(state=Import.State.RECEIVING)
-        return answer({"results": [as_json(one) for one in known[:limit]]})
+        with self.tenant.transaction():
+            return answer({"results": [as_json(one) for one in known[:limit]]})
 
 
 class ImportView(RestView):
@@ -181,9 +182,11 @@ def find(tenant: Any, import_id: str) -> Import:
         known = Import.objects.filter(tenant=tenant, pk=uuid.UUID(import_id))
     except ValueError:
         known = Import.objects.none()
-    one = known.exclude(state=Import.State.RECEIVING).first()
+    with tenant.transaction():
+        one = known.exclude(state=Import.State.RECEIVING).first()
     if one is None:
         raise errors.UnknownObject("Unknown import.")
+    one.tenant = tenant
     return one
 
 
@@ -296,6 +299,7 @@ def _wait(one: Import, seconds: int) -> None:
         until = time.monotonic() + seconds
         while one.state in Import.OPEN and time.monotonic() < until:
             time.sleep(0.1)
-            one.refresh_from_db()
+            with one.tenant.transaction():
+                one.refresh_from_db()
     finally:
         _WAITERS.release()

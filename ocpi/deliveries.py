@@ -122,7 +122,7 @@ def _page_sql(kind: str, state: str | None, asked: dict[str, Any]) -> str:
     wanted = {None: f"({withheld} OR p.id IS NOT NULL)", "withheld": withheld}
     where = wanted.get(state) or f"{_IN_STATE[str(state)]} AND NOT {withheld}"
     where += " AND c.environment = %(environment)s" if asked["environment"] else ""
-    where += " AND lower(o.ocpi_id) = lower(%(ocpi_id)s)" if asked["ocpi_id"] is not None else ""
+    where += " AND o.ocpi_key = lower(%(ocpi_id)s)" if asked["ocpi_id"] is not None else ""
     return f"""
     SELECT page.object_id, page.connection_id, page.push_id, '{kind}', page.ocpi_id, page.environment, page.state,
         page.changed_at, page.accepted_at, page.attempts, CASE WHEN page.state = 'dirty' THEN page.due_at END,

@@ -226,7 +226,7 @@ def _read(one: Import) -> Iterator[Line]:
 _KNOWN = {
     kind: f"""
     SELECT one.digest, one.findings FROM unnest(%(ids)s::text[], %(digests)s::bytea[]) AS wanted(id, digest)
-    CROSS JOIN LATERAL (SELECT * FROM ocpi_{kind} WHERE tenant_id = %(tenant)s AND lower(ocpi_id) = wanted.id OFFSET 0) one
+    CROSS JOIN LATERAL (SELECT * FROM ocpi_{kind} WHERE tenant_id = %(tenant)s AND ocpi_key = wanted.id OFFSET 0) one
     WHERE one.digest = wanted.digest AND one.edition = %(edition)s {"AND one.deleted_at IS NULL" * (kind == "tariff")}
     """
     for kind in ("location", "tariff")
@@ -423,7 +423,7 @@ _COUNTED = {
 }
 _MISSING = {
     kind: f"SELECT id, ocpi_id, n FROM ({counted}) known WHERE n > 0 AND received_at <= %(since)s AND id > %(after)s"
-    f" AND NOT EXISTS (SELECT FROM ({_PRESENT}) present(id) WHERE present.id = lower(known.ocpi_id))"
+    f" AND NOT EXISTS (SELECT FROM ({_PRESENT}) present(id) WHERE present.id = known.ocpi_key)"
     for kind, counted in _COUNTED.items()
 }
 
@@ -584,8 +584,12 @@ class Result(NamedTuple):
 def results(one: Import) -> Iterator[Result]:
     """Yield what became of the lines, in their order: refused, warned and changed ones."""
     reports = one.reports.order_by("phase", "pk")
-    for data in reports.values_list("data", flat=True).iterator(chunk_size=10):
-        text = zstandard.decompress(bytes(data))
+    with one.tenant.transaction():
+        pks = list(reports.values_list("pk", flat=True))
+    for pk in pks:  # one by one: no transaction waits for who reads slowly
+        with one.tenant.transaction():
+            data = reports.filter(pk=pk).values_list("data", flat=True).first()
+        text = zstandard.decompress(bytes(data)) if data else b""
         for row in filter(None, text.split(b"\n")):
             line, shown_id, outcome, findings = orjson.loads(row)
             yield Result(line, shown_id, outcome, rules.restore(findings))

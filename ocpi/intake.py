@@ -16,7 +16,7 @@ from typing import Any
 
 import zstandard
 from django.conf import settings
-from django.db import DatabaseError, IntegrityError, transaction
+from django.db import DatabaseError, IntegrityError
 from django.utils import timezone
 from isal import isal_zlib
 from isal.igzip_lib import IsalError
@@ -60,11 +60,12 @@ def receive(
     after that is not removed.
     Raises Malformed, TooLarge, KeyTaken.
     """
-    one = Import.objects.create(
-        tenant=tenant, kind=kind, mode=mode, is_dry_run=is_dry_run, is_sheet=is_sheet, origin=origin[:200],
-        created_at=as_of or timezone.now(),
-        phase=Import.Phase.SCAN if is_dry_run or mode == Import.Mode.FULL else Import.Phase.APPLY,
-    )  # fmt: skip
+    with tenant.transaction():
+        one = Import.objects.create(
+            tenant=tenant, kind=kind, mode=mode, is_dry_run=is_dry_run, is_sheet=is_sheet, origin=origin[:200],
+            created_at=as_of or timezone.now(),
+            phase=Import.Phase.SCAN if is_dry_run or mode == Import.Mode.FULL else Import.Phase.APPLY,
+        )  # fmt: skip
     try:
         if is_sheet:
             data = sheets.whole(_plain(pieces))
@@ -74,7 +75,7 @@ def receive(
             one.size, one.digest = _store(one, _lines(_gathered(_within_limit(_plain(pieces)))))
         return _queued(one, key)
     except BaseException:
-        with suppress(DatabaseError):  # what stays is pruned
+        with suppress(DatabaseError), one.tenant.transaction():  # what stays is pruned
             one.delete()
         raise
 
@@ -82,10 +83,11 @@ def receive(
 def _queued(one: Import, key: str | None) -> Import:
     one.key, one.state = key, Import.State.QUEUED
     try:
-        with transaction.atomic():
+        with one.tenant.transaction():
             one.save()
     except IntegrityError:
-        before = Import.objects.filter(tenant=one.tenant, key=key).first()
+        with one.tenant.transaction():
+            before = Import.objects.filter(tenant=one.tenant, key=key).first()
         if before is None:  # pruned this very moment
             return _queued(one, key)
         asked = ("kind", "mode", "is_dry_run", "is_sheet")
@@ -94,7 +96,8 @@ def _queued(one: Import, key: str | None) -> Import:
         )
         if not is_same:
             raise KeyTaken("This Idempotency-Key came with another body or other parameters before.") from None
-        one.delete()
+        with one.tenant.transaction():
+            one.delete()
         return before
     return one
 
@@ -129,7 +132,8 @@ def _store(one: Import, lines: Iterable[bytes]) -> tuple[int, bytes]:
 
 
 def _store_part(one: Import, number: int, data: bytes) -> None:
-    ImportPart.objects.create(tenant=one.tenant, part_of=one, number=number, data=zstandard.compress(data, 1))
+    with one.tenant.transaction():
+        ImportPart.objects.create(tenant=one.tenant, part_of=one, number=number, data=zstandard.compress(data, 1))
 
 
 # --- Bytes -------------------------------------------------------------------------------------------------------------

@@ -61,7 +61,7 @@ def tariff_warnings(tenant: Tenant) -> list[Line]:
     """Return how many Tariffs each warning concerns, and the EVSEs of the Locations that name them. One query."""
     found = sql.run(
         "SELECT rule, count, (SELECT coalesce(sum(evse_count), 0) FROM ocpi_location WHERE tenant_id = %s AND tariff_ids && ids)"
-        " FROM (SELECT rule, count(*), array_agg(lower(ocpi_id)) ids FROM ocpi_tariff, unnest(warnings) rule"
+        " FROM (SELECT rule, count(*), array_agg(ocpi_key) ids FROM ocpi_tariff, unnest(warnings) rule"
         "  WHERE tenant_id = %s AND deleted_at IS NULL GROUP BY rule) warned",
         [tenant.pk, tenant.pk],
     )
@@ -74,7 +74,7 @@ def tariff_warnings(tenant: Tenant) -> list[Line]:
 _CONCERNED = {
     uploads.UNKNOWN_TARIFF.id: (
         "SELECT l.id, l.evse_count FROM ocpi_location l CROSS JOIN unnest(l.tariff_ids) one LEFT JOIN ocpi_tariff t"
-        " ON t.tenant_id = l.tenant_id AND lower(t.ocpi_id) = one AND t.deleted_at IS NULL"
+        " ON t.tenant_id = l.tenant_id AND t.ocpi_key = one AND t.deleted_at IS NULL"
         " WHERE l.tenant_id = ANY(%s::bigint[]) AND t.id IS NULL GROUP BY l.id"
     ),
     uploads.UID_ELSEWHERE.id: (

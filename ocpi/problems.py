@@ -156,7 +156,7 @@ def _validities(tenant: Tenant, named: Iterable[str]) -> dict[str, Validity]:
     """Return the tenant's own live Tariffs among these ids (lower case)."""
     found = sql.run(
         "SELECT wanted, one.type, one.valid_from, one.valid_until FROM unnest(%(ids)s::text[]) wanted CROSS JOIN LATERAL ("
-        " SELECT * FROM ocpi_tariff WHERE tenant_id = %(tenant)s AND lower(ocpi_id) = wanted OFFSET 0) one"
+        " SELECT * FROM ocpi_tariff WHERE tenant_id = %(tenant)s AND ocpi_key = wanted OFFSET 0) one"
         " WHERE one.deleted_at IS NULL",
         {"tenant": tenant.pk, "ids": sql.array(sorted(named))},
     )
@@ -213,8 +213,7 @@ def _places(tenant: Tenant, keys: Iterable[str]) -> dict[str, list[Place]]:
     """
     found = sql.run(
         "SELECT key, own.* FROM unnest(%(keys)s::text[]) key CROSS JOIN LATERAL ("
-        "  SELECT id, tenant_id, ocpi_id FROM ("
-        "   SELECT id, tenant_id, ocpi_id, is_shown FROM ocpi_location WHERE evse_keys @> ARRAY[key] LIMIT 50) few"
+        "  SELECT id, tenant_id, ocpi_id FROM ocpi_with_evse_key(key)"
         "  WHERE tenant_id = %(tenant)s OR is_shown ORDER BY tenant_id <> %(tenant)s, id LIMIT 2) own",
         {"keys": sorted(keys), "tenant": tenant.pk},
     )
@@ -350,8 +349,7 @@ def _is_odd(row: dict[str, Any], validities: Mapping[str, Validity | None], shar
 def _shared(batch: list[dict[str, Any]]) -> set[str]:
     """Return which EVSE keys of a batch stand in two Locations or more."""
     found = sql.run(
-        "SELECT key FROM unnest(%s::text[]) key WHERE 1 < ("
-        " SELECT count(*) FROM (SELECT FROM ocpi_location WHERE evse_keys @> ARRAY[key] LIMIT 2) two)",
+        "SELECT key FROM unnest(%s::text[]) key WHERE 1 < ( SELECT count(*) FROM ocpi_with_evse_key(key))",
         [sql.array(sorted({key for row in batch for key in row["evse_keys"]}))],
     )
     return {key for (key,) in found}
@@ -359,5 +357,5 @@ def _shared(batch: list[dict[str, Any]]) -> set[str]:
 
 def all_shared() -> set[str]:
     """Return all EVSE keys that stand in two Locations or more: half a second for the whole country."""
-    found = sql.run("SELECT key FROM ocpi_location, unnest(evse_keys) key GROUP BY key HAVING count(*) > 1", [])
+    found = sql.run("SELECT ocpi_shared_evse_keys()", [])
     return {key for (key,) in found}

@@ -103,12 +103,12 @@ _MAY_GO = f"""
     (p.location_id IS NULL OR coalesce(p.changed_at, p.due_at) < clock_timestamp() - interval '{WAIT_FOR_TARIFF_S} s'
      OR NOT EXISTS (
         SELECT 1 FROM ocpi_location l
-        JOIN ocpi_tariff t ON t.tenant_id = l.tenant_id AND lower(t.ocpi_id) = ANY (l.tariff_ids)
+        JOIN ocpi_tariff t ON t.tenant_id = l.tenant_id AND t.ocpi_key = ANY (l.tariff_ids)
         JOIN ocpi_push tp ON tp.tariff_id = t.id AND tp.connection_id = p.connection_id
         WHERE l.id = p.location_id AND t.deleted_at IS NULL AND tp.state = 'dirty' AND tp.accepted_at IS NULL))
     AND (p.priority <> 4 OR coalesce(p.changed_at, p.due_at) < clock_timestamp() - interval '{DELETE_WAITS_S} s'
      OR NOT EXISTS (
-        SELECT 1 FROM ocpi_tariff t JOIN ocpi_push lp ON lp.accepted_tariff_ids @> ARRAY[lower(t.ocpi_id)::text]
+        SELECT 1 FROM ocpi_tariff t JOIN ocpi_push lp ON lp.accepted_tariff_ids @> ARRAY[t.ocpi_key]
         WHERE t.id = p.tariff_id AND lp.connection_id = p.connection_id))
 """
 

@@ -54,12 +54,12 @@ _ROW = {
     "tariff": "id, body, cpo_times, unknown, deleted_at IS NULL, NULL, deleted_at IS NOT NULL",
 }
 _LOCK = {
-    kind: f"SELECT {row} FROM ocpi_{kind} WHERE tenant_id = %s AND lower(ocpi_id) = lower(%s) FOR NO KEY UPDATE"
+    kind: f"SELECT {row} FROM ocpi_{kind} WHERE tenant_id = %s AND ocpi_key = lower(%s) FOR NO KEY UPDATE"
     for kind, row in _ROW.items()
 }
 
 _LOCK_MANY = {
-    kind: f"SELECT lower(ocpi_id), {row} FROM ocpi_{kind} WHERE id = ANY (ARRAY({ids_of(kind)}))"
+    kind: f"SELECT ocpi_key, {row} FROM ocpi_{kind} WHERE id = ANY (ARRAY({ids_of(kind)}))"
     " ORDER BY id FOR NO KEY UPDATE"
     for kind, row in _ROW.items()
 }
@@ -78,6 +78,11 @@ def lock(kind: str, tenant: Tenant, ocpi_id: str) -> Row | None:
     """Lock the row of a tenant's object, whatever the case of its id, until the transaction ends; None if there is none."""
     found = sql.run(_LOCK[kind], [tenant.pk, ocpi_id]).fetchone()
     return Row(*found) if found else None
+
+
+def naming(tenant: Tenant, tariff_id: str) -> list[str]:
+    """Return the ids of the first six of a tenant's Locations that name a Tariff."""
+    return [ocpi_id for (ocpi_id,) in sql.run("SELECT ocpi_naming_tariff(%s, lower(%s))", [tenant.pk, tariff_id])]
 
 
 def lock_many(kind: str, tenant: Tenant, ocpi_ids: Sequence[str]) -> dict[str, Row]:
@@ -126,9 +131,9 @@ def _push_rows(kind: str) -> str:
 _LOOK = """,
     ARRAY(SELECT named FROM unnest(%(tariff_ids)s::text[]) named WHERE NOT EXISTS (
         SELECT FROM ocpi_tariff t
-        WHERE t.tenant_id = %(tenant_id)s AND lower(t.ocpi_id) = named AND t.deleted_at IS NULL)),
+        WHERE t.tenant_id = %(tenant_id)s AND t.ocpi_key = named AND t.deleted_at IS NULL)),
     ARRAY(SELECT key FROM unnest(%(evse_keys)s::text[]) key WHERE EXISTS (
-        SELECT FROM ocpi_location l WHERE l.evse_keys @> ARRAY[key] AND l.id <> written.id))
+        SELECT FROM ocpi_with_evse_key(key) l WHERE l.id <> written.id))
 """
 
 
@@ -211,7 +216,7 @@ def _merge(alike: list[Write]) -> dict[str, tuple]:
     sql.copy_in(f"COPY {table} FROM STDIN (FORMAT BINARY)", ["int4", "int8", *types], rows)
     merged = (_merged_insert if first.row_id is None else _merged_update)(first.kind, table, names)
     pushed = f", pushed AS ({_push_rows(first.kind)})" if first.change else ""
-    statement = f"WITH written AS ({merged}){pushed} SELECT id, NULL, NULL, lower(ocpi_id) FROM written"
+    statement = f"WITH written AS ({merged}){pushed} SELECT id, NULL, NULL, ocpi_key FROM written"
     found = sql.run(statement, first.parameters()).fetchall()
     sql.run(f"DROP TABLE {table}", [])
     return {row[3]: row for row in found}
@@ -226,7 +231,7 @@ def _merged_insert(kind: str, table: str, names: tuple[str, ...]) -> str:
     return (
         f"INSERT INTO ocpi_{kind} (tenant_id, created_at, {', '.join(names)})"
         f" SELECT %(tenant_id)s, {_cast(kind, 'received_at')}, {values} FROM {table} t ORDER BY t.number"
-        " ON CONFLICT (tenant_id, lower(ocpi_id)) DO NOTHING RETURNING id, tenant_id, ocpi_id"
+        " ON CONFLICT (tenant_id, ocpi_key) DO NOTHING RETURNING id, tenant_id, ocpi_key"
     )
 
 
@@ -234,7 +239,7 @@ def _merged_update(kind: str, table: str, names: tuple[str, ...]) -> str:
     assignments = ", ".join(f"{name} = {_cast(kind, name)}" for name in names)
     return (
         f"UPDATE ocpi_{kind} o SET {assignments} FROM {table} t WHERE o.id = t.row_id AND o.tenant_id = %(tenant_id)s"
-        " RETURNING o.id, o.tenant_id, o.ocpi_id"
+        " RETURNING o.id, o.tenant_id, o.ocpi_key"
     )
 
 
@@ -264,7 +269,7 @@ def _insert(kind: str, names: tuple[str, ...]) -> str:
     values = ", ".join(f"%({name})s" for name in names)
     return (
         f"INSERT INTO ocpi_{kind} ({', '.join(names)}) VALUES ({values})"
-        " ON CONFLICT (tenant_id, lower(ocpi_id)) DO NOTHING RETURNING id, tenant_id"
+        " ON CONFLICT (tenant_id, ocpi_key) DO NOTHING RETURNING id, tenant_id"
     )
 
 

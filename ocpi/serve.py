@@ -275,10 +275,11 @@ class ListView(SenderView):
             rows_of_page = f"{self._table} WHERE {where} ORDER BY id LIMIT %(limit)s"
         body = "body" if with_bodies else "NULL::bytea"
         query = f"SELECT int8send(id) || timestamptz_send(received_at), {body}, ({total}) FROM {rows_of_page}"
-        rows = _fetch(query, parameters, page.limit)
-        if not rows.versions:
-            found = sql.run(f"SELECT ({total})", parameters).fetchone()
-            rows.total = found[0] if found else 0
+        with self.tenant.transaction():
+            rows = _fetch(query, parameters, page.limit)
+            if not rows.versions:
+                found = sql.run(f"SELECT ({total})", parameters).fetchone()
+                rows.total = found[0] if found else 0
         return rows
 
 

@@ -451,8 +451,7 @@ def delete_tariff(tenant: Tenant, tariff_id: str) -> Outcome:
         row = rows.lock("tariff", tenant, tariff_id) or _unknown("Tariff")
         if row.deleted:
             _unknown("Tariff")
-        naming = tenant.locations.filter(tariff_ids__contains=[tariff_id.lower()])
-        named_by = list(naming.order_by("pk").values_list("ocpi_id", flat=True)[:6])
+        named_by = rows.naming(tenant, tariff_id)
         if named_by:
             locations = ", ".join(named_by[:5]) + (" …" if len(named_by) > 5 else "")
             raise Refused.because([uploads.STILL_NAMED.at("", locations=locations)])

@@ -4,7 +4,6 @@ from typing import Any, NoReturn, cast
 
 import orjson
 from django.conf import settings
-from django.db.models.functions import Lower
 from django.http import HttpResponse
 from rest_framework import exceptions
 from rest_framework.request import Request
@@ -83,8 +82,9 @@ def base_url(request: Request) -> str:
 
 def find(tenant: Tenant, model: type[Location] | type[Tariff], ocpi_id: str, **conditions: Any) -> Any:
     """Return the tenant's own object of that id, whatever its case. Raises UnknownObject."""
-    rows = model.objects.alias(key=Lower("ocpi_id")).filter(tenant=tenant, key=ocpi_id.lower(), **conditions)
-    found = rows.first()
+    rows = model.objects.filter(tenant=tenant, ocpi_key=ocpi_id.lower(), **conditions)
+    with tenant.transaction():
+        found = rows.first()
     if found is None:
         raise errors.UnknownObject(f"Unknown {model.__name__}.")
     return found

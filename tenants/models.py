@@ -13,7 +13,7 @@ from django.db.models import Q
 from django.db.models.functions import Now, Upper
 from django.utils import timezone
 
-from tenants import secrets
+from tenants import secrets, sql
 
 AUTH_USER = settings.AUTH_USER_MODEL
 
@@ -102,9 +102,9 @@ class Tenant(models.Model):
     def transaction(self) -> Iterator[None]:
         """Run every statement of one request or task for this tenant in one transaction.
 
-        The one place where row-level security can learn the tenant.
+        The one place where row-level security learns the tenant.
         """
-        with transaction.atomic():
+        with transaction.atomic(), sql.confined(self.pk):
             yield
 
 

@@ -4,6 +4,7 @@ Django's cursor binds on the client: each execution is planned anew and bodies t
 upload costs. Same connection, same transaction, same exceptions as Django's.
 """
 
+import contextlib
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
@@ -20,6 +21,32 @@ def run(sql: str, parameters: Any) -> psycopg.Cursor:
         cursor = psycopg.Cursor(connection.connection).execute(sql, parameters, binary=True)
     connection.health_check_done = True  # type: ignore[attr-defined]  # this says as much as Django's SELECT 1 would
     return cursor
+
+
+_CONFINE = "SELECT set_config('role', %s, true), set_config('gateway.tenant', %s, true)"
+
+
+@contextlib.contextmanager
+def confined(tenant_id: int) -> Iterator[None]:
+    """Run what follows in this transaction as a role that row-level security lets see one tenant's rows only.
+
+    The second lock under the WHERE clauses; begins with the transaction, in the same round trip, and ends with it, so that no
+    other request finds it on a kept or pooled connection. Inside another transaction (a test's) it ends here.
+    """
+    outer, is_inner = getattr(connection, "confined_to", None), len(connection.savepoint_ids) > 0
+    if outer == tenant_id:
+        yield
+        return
+    connection.ensure_connection()
+    with connection.wrap_database_errors, connection.connection.pipeline():
+        psycopg.Cursor(connection.connection).execute(_CONFINE, ["gateway_tenant", str(tenant_id)])
+    connection.confined_to = tenant_id  # type: ignore[attr-defined]
+    try:
+        yield
+    finally:
+        connection.confined_to = outer  # type: ignore[attr-defined]
+    if is_inner and not connection.needs_rollback:  # what is rolled back takes the setting along
+        run(_CONFINE, ["none", ""] if outer is None else ["gateway_tenant", str(outer)])
 
 
 def ask(sql: str, parameters: Any) -> psycopg.Cursor:

@@ -6,7 +6,6 @@ What CPOs sent is escaped.
 from collections.abc import Iterable
 from typing import Any
 
-from django.db.models.functions import Lower
 from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
@@ -155,8 +154,8 @@ class Objects:
         named.update(*(one.preview or {}).get("samples", {}).values())
         stored: Any = one.tenant.tariffs if one.kind == Import.Kind.TARIFF else one.tenant.locations
         ids = {name.lower() for name in named if len(name) <= LONGEST_ID}
-        found = stored.annotate(lower=Lower("ocpi_id")).filter(lower__in=ids)
-        self.pks: dict[str, int] = dict(found.values_list("lower", "pk"))
+        found = stored.filter(ocpi_key__in=ids)
+        self.pks: dict[str, int] = dict(found.values_list("ocpi_key", "pk"))
 
     def link(self, ocpi_id: str | None) -> SafeString | str:
         """Return an id, as a link where there is something to see."""

@@ -34,7 +34,7 @@ _UPSERT = """
                                    connector_count)
         VALUES (%(tenant)s, now(), now(), %(id)s, %(body)s, %(last_updated)s, true, true, '{}', '{}', '{}', '[]', '{}', '',
                 0, 0, 0, 0)
-        ON CONFLICT (tenant_id, lower(ocpi_id)) DO UPDATE SET body = excluded.body, last_updated = excluded.last_updated
+        ON CONFLICT (tenant_id, ocpi_key) DO UPDATE SET body = excluded.body, last_updated = excluded.last_updated
         RETURNING id, tenant_id
     )
     INSERT INTO ocpi_push (tenant_id, connection_id, location_id, state, priority, whole, version, changes, changed_at,
