@@ -417,8 +417,8 @@ def _count_rule(counted: dict, finding: Finding, shown_id: str | None) -> None:
 _PRESENT = "SELECT unnest(ids) FROM ocpi_importreport WHERE report_of_id = %(import)s"
 _IN_SERVICE = "(SELECT count(*) FROM unnest(evse_keys) key WHERE starts_with(key, %(tenant)s::bigint::text || '/'))"
 _COUNTED = {
-    "location": f"SELECT id, ocpi_id, received_at, {_IN_SERVICE} AS n FROM ocpi_location WHERE tenant_id = %(tenant)s",
-    "tariff": "SELECT id, ocpi_id, received_at, 1 AS n FROM ocpi_tariff"
+    "location": f"SELECT id, ocpi_id, ocpi_key, received_at, {_IN_SERVICE} AS n FROM ocpi_location WHERE tenant_id = %(tenant)s",
+    "tariff": "SELECT id, ocpi_id, ocpi_key, received_at, 1 AS n FROM ocpi_tariff"
     " WHERE tenant_id = %(tenant)s AND deleted_at IS NULL",
 }
 _MISSING = {
