@@ -206,6 +206,13 @@ CELERY_BEAT_SCHEDULE = {
     "prune": {"task": "ocpi.tasks.prune_attempts", "schedule": 3600.0, "options": {"expires": 3600}},
     "watch": {"task": "ocpi.tasks.watch", "schedule": 10.0, "options": {"expires": 10}},
     "days": {"task": "ocpi.tasks.close_days", "schedule": 1800.0, "options": {"expires": 1800}},
+    "statuses": {"task": "ocpi.tasks.watch_statuses", "schedule": 60.0, "options": {"expires": 60, "queue": "imports"}},
+    # Once a day each; what a mail server refused at half past six is tried again every hour.
+    "digests": {
+        "task": "ocpi.tasks.mail_digests",
+        "schedule": crontab(hour="6-23", minute=30),
+        "options": {"expires": 1800, "queue": "imports"},
+    },
     "reconcile": {"task": "ocpi.tasks.reconcile_deliveries", "schedule": _NIGHTLY, "options": {"expires": 3600}},
 }
 

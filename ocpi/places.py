@@ -45,7 +45,7 @@ _SEEN = {
         FROM (SELECT l.*, l.body LIKE '%%"status_schedule"%%'::bytea AS is_scheduled FROM ocpi_location l WHERE {_WITHIN}) l""",
     "delivery": f"""
         SELECT l.id, l.latitude, l.longitude,
-            coalesce(min(CASE p.state WHEN 'rejected' THEN 0 WHEN 'dirty' THEN 1 ELSE 3 END), 2) AS state
+            coalesce(min(CASE p.state WHEN 'rejected' THEN 0 WHEN 'dirty' THEN 1 WHEN 'delivered' THEN 3 END), 2) AS state
         FROM ocpi_location l LEFT JOIN (ocpi_push p JOIN tenants_connection c ON c.id = p.connection_id AND NOT c.is_retired)
             ON p.location_id = l.id
         WHERE {_WITHIN} GROUP BY l.id""",

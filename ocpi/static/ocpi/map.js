@@ -107,15 +107,19 @@ function draw(cells) {
     const icon = L.divIcon({ className: "map-point", iconSize: [size, size], html });
     const mark = L.marker(cell.at, { icon, title: describe(cell), riseOnHover: true }).addTo(marks);
     mark.getElement().setAttribute("aria-label", describe(cell));
-    mark.on("click", () => {
-      const [west, south, east, north] = cell.box;
-      if (isOne || isOneSpot(cell.box)) open(cell);
-      else map.fitBounds([[south, west], [north, east]], { padding: [40, 40], maxZoom: CLOSEST });
-    });
+    mark.on("click", () => visit(cell));
+    mark.on("keypress", ({ originalEvent }) => originalEvent.key === "Enter" && visit(cell, true));
   }
 }
 
-async function open(cell) {
+function visit(cell, isByKey) {
+  const [west, south, east, north] = cell.box;
+  if (cell.count === 1 || isOneSpot(cell.box)) open(cell, isByKey);
+  else map.fitBounds([[south, west], [north, east]], { padding: [40, 40], maxZoom: CLOSEST });
+  if (isByKey && cell.count > 1) element.focus(); // the mark is about to go
+}
+
+async function open(cell, isByKey) {
   const content = make("div", "map-popup", words.loading);
   const popup = L.popup({ maxHeight: 260, minWidth: 200 }).setLatLng(cell.at).setContent(content).openOn(map);
   try {
@@ -127,6 +131,7 @@ async function open(cell) {
     content.textContent = words.failed;
   }
   popup.update(); // its size, and with it its place
+  if (isByKey) content.querySelector("a")?.focus();
 }
 
 function card(one) {
