@@ -888,6 +888,7 @@ def test_hostile_words_of_cpos_ndw_and_operators_are_escaped_everywhere(boss):
         attempt(push, answer=HOSTILE, correlation_id=HOSTILE)
     Push.objects.update(state="rejected", last_answer=f"OCPI 2001 {HOSTILE}", correlation_id=HOSTILE)
     intake.receive(tenant, "location", [b"{}"], origin=HOSTILE, key=HOSTILE)
+    Watched.objects.create(tenant=tenant, location=tenant.locations.get(), kind="unknown", evse_uid=evse["uid"])
     models = [Tenant, Token, ServiceAccount, Connection, *READ_ONLY]
     pages = ["/admin/", *(url(model) for model in models)]
     pages += [url(model, "change", one.pk) for model in models for one in model.objects.all()]

@@ -170,10 +170,12 @@ def _cell(cell: Cell) -> dict[str, Any]:
 
 
 def _listed(one: Listed) -> dict[str, str]:
-    document = one.location.document
-    parts = (document.get(name) for name in ("name", "address", "city"))
+    document, words = one.location.document, ""
+    for part in (document.get(name) or "" for name in ("name", "address", "city")):
+        if part not in words:  # many a name is the address
+            words = f"{words}, {part}" if words else part
     return {
-        "name": ", ".join(dict.fromkeys(part for part in parts if part)),
+        "name": words,
         "id": one.location.ocpi_id,
         "tenant": str(one.location.tenant),
         "state": one.state,

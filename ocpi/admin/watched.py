@@ -39,6 +39,7 @@ class WatchedAdmin(ReadOnlyAdmin):
     list_display = ["what", "tenant", "location_link", "evse", "status_now", "since", "found"]
     list_filter = [KindFilter, TENANT]
     list_select_related = ["tenant", "location"]
+    list_per_page = 50
     search_fields = ["evse_uid", "location__ocpi_id"]
     search_help_text = gettext_lazy("EVSE uid, or part of a Location's id")
     ordering = ["-found_at", "-pk"]

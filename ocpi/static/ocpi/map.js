@@ -121,7 +121,7 @@ function visit(cell, isByKey) {
 
 async function open(cell, isByKey) {
   const content = make("div", "map-popup", words.loading);
-  const popup = L.popup({ maxHeight: 260, minWidth: 200 }).setLatLng(cell.at).setContent(content).openOn(map);
+  const popup = L.popup({ maxHeight: 260, minWidth: 200, autoPanPaddingTopLeft: [56, 12] }).setLatLng(cell.at).setContent(content).openOn(map);
   try {
     const answer = await ask(cell.box);
     content.replaceChildren(...answer.listed.map(card));
