@@ -4,6 +4,7 @@ A missing variable does not stop the import: `ocpi.checks` names it (ocpi.E001) 
 """
 
 import random
+from importlib import metadata
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -128,6 +129,8 @@ TIME_ZONE = "Europe/Amsterdam"
 USE_TZ = True
 STATIC_URL = "/static/"
 STATIC_ROOT = env("STATIC_ROOT", default=str(BASE_DIR / "static"))
+# Leaflet, the map's script. Its package is no installed app: its admin wants GDAL.
+STATICFILES_DIRS = [str(metadata.distribution("django-leaflet").locate_file("leaflet/static"))]
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {"BACKEND": "whitenoise.storage.CompressedStaticFilesStorage"},
@@ -243,10 +246,21 @@ CELERY_BEAT_SCHEDULE = {
     "prune": {"task": "ocpi.tasks.prune_attempts", "schedule": 3600.0, "options": {"expires": 3600}},
     "watch": {"task": "ocpi.tasks.watch", "schedule": 10.0, "options": {"expires": 10}},
     "days": {"task": "ocpi.tasks.close_days", "schedule": 1800.0, "options": {"expires": 1800}},
+    "statuses": {"task": "ocpi.tasks.watch_statuses", "schedule": 60.0, "options": {"expires": 60, "queue": "imports"}},
+    # Once a day each; what a mail server refused at half past six is tried again every hour.
+    "digests": {
+        "task": "ocpi.tasks.mail_digests",
+        "schedule": crontab(hour="6-23", minute=30),
+        "options": {"expires": 1800, "queue": "imports"},
+    },
     "reconcile": {"task": "ocpi.tasks.reconcile_deliveries", "schedule": _NIGHTLY, "options": {"expires": 3600}},
 }
 
 IMPORT_MAX_BYTES = env.int("IMPORT_MAX_BYTES", default=1_073_741_824)  # of one bulk upload, decompressed
+
+# The map's background; without MAP_TILES_URL the page asks nobody else for anything.
+MAP_TILES_URL = env("MAP_TILES_URL", default="")
+MAP_TILES_ATTRIBUTION = env("MAP_TILES_ATTRIBUTION", default="")
 
 # The alarm that NDW lacks a change for too long; without ALERT_EMAILS it is only logged.
 ALERT_EMAILS = env.list("ALERT_EMAILS", default=[])
@@ -322,8 +336,13 @@ UNFOLD = {
                 "items": [
                     _page("Problems", "rule", "ocpi.location") | {"link": reverse_lazy("admin:ocpi_problems")},
                     _page("Locations", "location_on", "ocpi.location")
-                    | {"active": lambda request: "/ocpi/location/" in request.path and "/problems/" not in request.path},
+                    | {
+                        "active": lambda request: "/ocpi/location/" in request.path
+                        and not {"problems", "map"} & set(request.path.split("/"))
+                    },
                     _page("Tariffs", "euro", "ocpi.tariff"),
+                    _page("Map", "map", "ocpi.location") | {"link": reverse_lazy("admin:ocpi_map")},
+                    _page("Status watch", "troubleshoot", "ocpi.watched"),
                     _page("Imports", "upload_file", "ocpi.import"),
                     _page("Sources", "cloud_download", "ocpi.source"),
                 ],

@@ -7,7 +7,20 @@ it has not acknowledged in the middle (and, while Redis is away, itself: kombu 5
 from celery import shared_task
 from django.db.models import F, Q
 
-from ocpi import alarms, backlog, clock, counts, doorbell, imports, push, recheck, reconcile, sources
+from ocpi import (
+    alarms,
+    backlog,
+    clock,
+    counts,
+    digests,
+    doorbell,
+    imports,
+    push,
+    recheck,
+    reconcile,
+    sources,
+)
+from ocpi import watch as lookouts
 from tenants.models import Connection
 
 
@@ -80,3 +93,15 @@ def watch() -> int:
 def close_days() -> int:
     """Write down how soon NDW had the changes of the days that are over."""
     return clock.close_days()
+
+
+@shared_task(acks_late=False)
+def watch_statuses() -> bool:
+    """Look for statuses that are hard to believe, for at most ten seconds; what is left goes on with beat's next call."""
+    return lookouts.work()
+
+
+@shared_task(acks_late=False)
+def mail_digests() -> int:
+    """Mail tenants what the status watch found, once a day."""
+    return digests.send()

@@ -18,7 +18,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from ocpi import intake, store
-from ocpi.models import Import, Location, Push, PushAttempt, Source, Tariff
+from ocpi.models import Import, Location, Push, PushAttempt, Source, Tariff, Watched
 from tenants import secrets
 from tenants.models import Connection, OAuthClient, ServiceAccount, Tenant, Token
 from tests.conftest import Caller
@@ -26,7 +26,7 @@ from tests.documents import evse_body
 from tests.factories import connect_to_nowhere, make_tenant, make_token, put_location, put_tariff
 
 MODELS = sorted(admin.site._registry, key=lambda model: model._meta.label)
-READ_ONLY = [Location, Tariff, Push, PushAttempt, Import]
+READ_ONLY = [Location, Tariff, Push, PushAttempt, Import, Watched]
 HOSTILE = "<script>alert('x')</script>"
 
 
@@ -91,6 +91,7 @@ def fill(numbers: range) -> None:
             attempt(push)
         tenant.pushes.filter(tariff=None).update(state="rejected", last_answer="OCPI 2001")
         intake.receive(tenant, "location", [b"{}"])
+        Watched.objects.create(tenant=tenant, location=tenant.locations.first(), kind="unknown", status="UNKNOWN")
         User.objects.create_user(f"user{number}")
         Group.objects.create(name=f"group{number}")
 
@@ -274,6 +275,7 @@ def test_tenant_is_made_in_capitals_and_only_once(boss):
 
 def test_tenant_party_locks_once_objects_carry_it(boss, cpo):
     form = {"country_code": "BE", "party_id": "NEW", "name": "Renamed", "is_active": "on", "brake_percent": "10"}
+    form["heartbeat_h"] = "24"
     page = url(Tenant, "change", cpo.pk)
     put_tariff(cpo)
 
@@ -886,6 +888,7 @@ def test_hostile_words_of_cpos_ndw_and_operators_are_escaped_everywhere(boss):
         attempt(push, answer=HOSTILE, correlation_id=HOSTILE)
     Push.objects.update(state="rejected", last_answer=f"OCPI 2001 {HOSTILE}", correlation_id=HOSTILE)
     intake.receive(tenant, "location", [b"{}"], origin=HOSTILE, key=HOSTILE)
+    Watched.objects.create(tenant=tenant, location=tenant.locations.get(), kind="unknown", evse_uid=evse["uid"])
     models = [Tenant, Token, ServiceAccount, Connection, *READ_ONLY]
     pages = ["/admin/", *(url(model) for model in models)]
     pages += [url(model, "change", one.pk) for model in models for one in model.objects.all()]

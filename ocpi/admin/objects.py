@@ -11,6 +11,7 @@ from django.utils.safestring import SafeString
 from unfold.decorators import display
 
 from ocpi import overview
+from ocpi.admin import map as map_pages
 from ocpi.admin import problems as pages
 from ocpi.admin import tables
 from ocpi.admin.filters import LocationRuleFilter, MendedFilter, SeverityFilter, TariffFilter, TariffRuleFilter
@@ -98,11 +99,13 @@ class LocationAdmin(ObjectAdmin):
     ]
 
     def get_urls(self) -> list[URLPattern]:
-        """Put the Problems pages before those of one Location."""
+        """Put the Problems pages and the map before those of one Location."""
         view = self.admin_site.admin_view
         return [
             path("problems/", view(pages.every_cpo), name="ocpi_problems"),
             path("problems/<str:party>/", view(pages.one_cpo), name="ocpi_problems_cpo"),
+            path("map/", view(map_pages.page), name="ocpi_map"),
+            path("map/points/", view(map_pages.points), name="ocpi_map_points"),
             *super().get_urls(),
         ]
 

@@ -1,6 +1,6 @@
 """What is uploaded, what NDW still lacks of it and the proof of what it took, bulk uploads, and what the console remembers."""
 
-from ocpi.models.console import Crawl, Scorecard, UploadHour, Version, Watched
+from ocpi.models.console import Crawl, Lookout, Scorecard, UploadHour, Version, Watched
 from ocpi.models.deliveries import Alarm, DeliveryDay, Push, PushAttempt, PushQuerySet
 from ocpi.models.imports import Import, ImportPart, ImportReport, Source
 from ocpi.models.objects import Location, OcpiObject, ShownCount, Tariff, ids_of
@@ -13,6 +13,7 @@ __all__ = [
     "ImportPart",
     "ImportReport",
     "Location",
+    "Lookout",
     "OcpiObject",
     "Push",
     "PushAttempt",

@@ -3,6 +3,7 @@
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
 
 from ocpi.models.objects import Location, Tariff
 from tenants.models import OAuthClient, Tenant, Token
@@ -113,11 +114,11 @@ class Watched(models.Model):
     class Kind(models.TextChoices):
         """What is odd about it."""
 
-        CHARGING = "charging", "Charging for over three days"
-        UNKNOWN = "unknown", "Unknown for longer than the heartbeat"
-        SILENT = "silent", "Silent for longer than the heartbeat"
-        FLAPPING = "flapping", "Flapping"
-        UNIFORM = "uniform", "The whole fleet on one status"
+        CHARGING = "charging", _("Charging for over three days")
+        UNKNOWN = "unknown", _("Unknown for longer than the heartbeat")
+        SILENT = "silent", _("Silent for too long")
+        FLAPPING = "flapping", _("Flapping")
+        UNIFORM = "uniform", _("The whole fleet on one status")
 
     tenant = models.ForeignKey(Tenant, models.PROTECT, related_name="watched", db_index=False)
     location = models.ForeignKey(Location, models.CASCADE, null=True, related_name="watched")
@@ -129,6 +130,7 @@ class Watched(models.Model):
     found_at = models.DateTimeField(default=timezone.now, help_text="When it was first seen so.")
 
     class Meta:
+        verbose_name, verbose_name_plural = _("odd status"), _("odd statuses")
         ordering = ["tenant", "kind", "since_at", "pk"]
         constraints = [
             models.UniqueConstraint(
@@ -138,3 +140,18 @@ class Watched(models.Model):
 
     def __str__(self) -> str:
         return f"{self.evse_uid} {self.kind}"
+
+
+class Lookout(models.Model):
+    """How far the status watch is with a tenant's EVSEs, and when its findings were mailed. Only `ocpi.watch` writes them."""
+
+    tenant = models.OneToOneField(Tenant, models.CASCADE, related_name="lookout")
+    begun_at = models.DateTimeField(null=True, help_text="The look that runs, or was the last.")
+    after = models.BigIntegerField(null=True, help_text="Of the look that runs: the last Location it has seen.")
+    is_moving = models.BooleanField(default=False, help_text="Most Locations changed lately: who did not is silent.")
+    counts = models.JSONField(default=dict, help_text="EVSEs in service by status, so far.")
+    looked_at = models.DateTimeField(null=True, help_text="When the last whole look ended.")
+    mailed_on = models.DateField(null=True, help_text="The last day (Europe/Amsterdam) that is dealt with.")
+
+    def __str__(self) -> str:
+        return f"{self.tenant} {self.looked_at}"

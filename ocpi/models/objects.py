@@ -92,6 +92,10 @@ class Location(OcpiObject):
             GinIndex("tariff_ids", name="location_tariff_ids"),
             GinIndex("evse_keys", name="location_evse_keys", fastupdate=False),  # looked up by each upload
             models.Index("edition", name="location_edition"),
+            # The map of the country, without a look at the rows; no status changes any of it.
+            models.Index(
+                fields=["latitude", "longitude"], include=["tenant", "id", "is_shown", "publish"], name="location_map"
+            ),
         ]
 
 

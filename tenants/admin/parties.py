@@ -7,6 +7,7 @@ from django.db.models import F, Func, IntegerField, OuterRef, QuerySet, Subquery
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext_lazy
 from unfold.admin import ModelAdmin
 from unfold.decorators import action, display
 
@@ -35,6 +36,7 @@ class TenantAdmin(ModelAdmin):
     fieldsets = [
         (None, {"fields": ["country_code", "party_id", "name", "is_active", "contact_name", "contact_email"]}),
         ("Full sets", {"fields": ["brake_percent"]}),
+        (gettext_lazy("Watch"), {"fields": ["heartbeat_h", "has_digest"]}),
         ("What belongs to it", {"fields": ["objects", "credentials", "connections", "created"]}),
     ]
     readonly_fields = ["objects", "credentials", "connections", "created"]
