@@ -7,7 +7,7 @@ it has not acknowledged in the middle (and, while Redis is away, itself: kombu 5
 from celery import shared_task
 from django.db.models import F, Q
 
-from ocpi import alarms, backlog, clock, counts, doorbell, imports, push, recheck, reconcile, sources
+from ocpi import alarms, backlog, clock, counts, doorbell, history, imports, push, recheck, reconcile, sources
 from tenants.models import Connection
 
 
@@ -29,6 +29,12 @@ def spread() -> int:
 def prune_attempts() -> int:
     """Delete attempts that are no longer needed as proof."""
     return backlog.prune_attempts()
+
+
+@shared_task(acks_late=False)
+def prune_versions() -> int:
+    """Delete what was served long ago."""
+    return history.prune()
 
 
 @shared_task(acks_late=False)
