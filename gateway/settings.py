@@ -248,7 +248,7 @@ UNFOLD = {
     "SHOW_VIEW_ON_SITE": False,
     "SHOW_BACK_BUTTON": True,
     "BORDER_RADIUS": "6px",
-    "STYLES": [lambda request: static("ocpi/admin.css")],
+    "STYLES": [lambda request: static("ocpi/admin.css"), lambda request: static("ocpi/history.css")],
     "SITE_FAVICONS": [
         {"rel": "icon", "type": "image/svg+xml", "href": lambda request: static("ocpi/favicon.svg")},
     ],

@@ -77,6 +77,8 @@ ORDER = [
         "ocpi.api_deliveries",
         "ocpi.api_imports",
         "ocpi.admin.filters",
+        "ocpi.admin.history",
+        "ocpi.admin.evses",
         "ocpi.admin.problems",
         "ocpi.admin.waiting",
         "ocpi.admin.clock",

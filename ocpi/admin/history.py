@@ -1,0 +1,360 @@
+"""The admin's History page of a Location or Tariff: every version of 90 days, what NDW had at a moment, what differs.
+
+`ocpi.admin.objects` gives it its addresses and says who may see which object. What CPOs and NDW wrote is escaped.
+"""
+
+import datetime as dt
+from itertools import pairwise
+from typing import Any
+
+import orjson
+from django.contrib import admin
+from django.db.models import OuterRef, QuerySet, Subquery
+from django.http import Http404, HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from django.utils import timezone
+from django.utils.dateparse import parse_datetime
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, ngettext
+
+from ocpi import history
+from ocpi.admin import tables
+from ocpi.history import Difference, Served
+from ocpi.models import OcpiObject, PushAttempt
+from ocpi.rules.findings import shown
+from ocpi.rulings import Do
+from tenants import html
+
+PER_PAGE = 25
+REQUESTS = 50  # of an object that its page shows
+FEW, LATEST = 6, 5  # changes of one upload that are told; uploads on the object's own page
+LARGEST_SHOWN = 12_000  # bytes of a document that come with the page
+NOW = "now"
+
+
+# --- Words -------------------------------------------------------------------------------------------------------------
+
+
+def changes(before: Served | None, after: Served) -> SafeString:
+    """Tell what came with a version, in a line for each place."""
+    if before is None:
+        return format_html("{}", _("what was before is not known"))
+    found = history.differences(before.document, after.document)
+    words = [*map(_words, filter(_is_news, found))]
+    if before.is_shown != after.is_shown:
+        words.insert(0, _("shown to NDW") if after.is_shown else _("not shown to NDW any more"))
+    if len(words) > FEW:
+        left = len(words) - FEW
+        more = ngettext("and %(count)s other place", "and %(count)s other places", left) % {"count": left}
+        words[FEW:] = [more]
+    return format_html_join("", "<div>{}</div>", ((one,) for one in words or [_("only its time")]))
+
+
+def _is_news(one: Difference) -> bool:
+    return not one.path.endswith("/last_updated")
+
+
+def _words(one: Difference) -> str:
+    """Return one difference as a sentence: `EVSE E1: status AVAILABLE → CHARGING`."""
+    who, what = _named(one.path)
+    if one.is_added:
+        words = _("%(what)s added: %(value)s") if what else _("added")
+    elif one.is_removed:
+        words = _("%(what)s removed: %(value)s") if what else _("removed")
+    else:
+        words = _("%(what)s %(before)s → %(after)s")
+    value = one.before if one.is_removed else one.after
+    said = words % {"what": what, "value": _short(value), "before": _short(one.before), "after": _short(one.after)}
+    return f"{who}: {said}" if who else said
+
+
+def _named(path: str) -> tuple[str, str]:
+    """Return whom a path concerns and what of it: `("EVSE E1, connector 2", "tariff_ids")`."""
+    steps = [step.replace("~1", "/").replace("~0", "~") for step in path.split("/")[1:]]
+    who = []
+    if steps[:1] == ["evses"] and len(steps) > 1:
+        who.append(_("EVSE %(uid)s") % {"uid": steps[1]})
+        steps = steps[2:]
+        if steps[:1] == ["connectors"] and len(steps) > 1:
+            who.append(_("connector %(id)s") % {"id": steps[1]})
+            steps = steps[2:]
+    return ", ".join(who), " ".join(steps)
+
+
+def _short(value: Any) -> str:
+    """Return a value as a sentence shows it; lists and objects as JSON."""
+    if isinstance(value, str):
+        return value if value.isalnum() or "_" in value else shown(value)
+    if isinstance(value, dict | list):
+        return shown(orjson.dumps(value).decode()).strip('"').replace('\\"', '"')
+    return shown(value)
+
+
+# --- On the object's own page ------------------------------------------------------------------------------------------
+
+
+def latest(of: OcpiObject) -> SafeString:
+    """Show the last versions, and lead to all of them."""
+    states = [history.present(of), *history.versions(of, limit=LATEST)]
+    rows = [(html.time(since), changes(before, one)) for one, before, since in _since(states)[:LATEST]]
+    link = html.link(_("All versions, and what NDW had at a given moment"), _view(of), of.pk)
+    return format_html("{}<p>{}</p>", html.table([_("Since"), _("What came with it")], rows, ""), link)
+
+
+def document(of: OcpiObject, body: bytes, **query: object) -> SafeString:
+    """Show a document folded away; lead to it when it is large."""
+    size = _("%(size)s kB") % {"size": f"{len(body) / 1000:,.1f}"}
+    if len(body) > LARGEST_SHOWN:
+        return format_html("{} ({})", html.link(_("The document as JSON"), _view(of, "document"), of.pk, **query), size)
+    folded = '<details class="folded"><summary>{} ({})</summary>{}</details>'
+    return format_html(folded, _("The document as JSON"), size, html.document(orjson.loads(body)))
+
+
+def requests(of: OcpiObject) -> SafeString | str:
+    """Show the last requests that brought an object to NDW, over whatever Connection, and the answers."""
+    found: list[PushAttempt] = []
+    for push in of.pushes.select_related("connection__tenant"):  # type: ignore[attr-defined]
+        for attempt in push.push_attempts.all()[:REQUESTS]:
+            attempt.push = push
+            found.append(attempt)
+    found.sort(key=lambda one: (one.started_at, one.pk), reverse=True)
+    headers = [_("Sent"), _("Over"), _("Method"), _("Outcome"), _("HTTP"), _("OCPI"), _("Change was"), _("NDW said")]
+    return html.table(headers, map(_request, found[:REQUESTS]), _("None yet."))
+
+
+def _request(one: PushAttempt) -> tuple[object, ...]:
+    return (
+        html.link(html.time(one.started_at), "ocpi_pushattempt_change", one.pk),
+        one.push.connection.environment,
+        one.method,
+        tables.outcome(one),
+        one.http_status or html.NOTHING,
+        one.ocpi_status or html.NOTHING,
+        _age(one),
+        tables.words(one.answer),
+    )
+
+
+def _age(one: PushAttempt) -> str:
+    """Return how old the oldest change was when NDW had answered."""
+    if one.changed_at is None:
+        return html.NOTHING
+    seconds = (_answered_at(one) - one.changed_at).total_seconds()
+    return _("%(seconds)s s old") % {"seconds": f"{seconds:,.1f}"}
+
+
+def _answered_at(one: PushAttempt) -> dt.datetime:
+    return one.started_at + dt.timedelta(milliseconds=one.took_ms)
+
+
+def statuses_since(of: OcpiObject) -> dict[str, dt.datetime]:
+    """Return by EVSE since when its status holds, where one of the last uploads was that and nothing else came after it."""
+    since: dict[str, dt.datetime] = {}
+    for evse_uid, until_at in history.kept(of).values_list("evse_uid", "until_at")[:500]:
+        if not evse_uid:
+            break
+        since.setdefault(evse_uid, until_at)
+    return since
+
+
+# --- The page ----------------------------------------------------------------------------------------------------------
+
+
+def page(request: HttpRequest, of: OcpiObject) -> HttpResponse:
+    """Show all versions; with `at` what was served and accepted at a moment, with `a` and `b` what differs."""
+    given = request.GET
+    if moment := given.get("at"):
+        content = _at(of, moment)
+    elif "a" in given or "b" in given:
+        content = _compared(of, given.get("a", ""), given.get("b", ""))
+    else:
+        content = _listed(of, given.get("before", ""))
+    context = {
+        "title": _("History of %(id)s") % {"id": of.ocpi_id},
+        "object": of,
+        "object_url": html.url(f"ocpi_{of._meta.model_name}_change", of.pk),
+        "list_url": html.url(_view(of), of.pk),
+        "is_list": "versions" in content,
+        "asked": {name: given.get(name, "") for name in ("at", "a", "b")},
+        "days": history.KEPT_FOR.days,
+    }
+    return TemplateResponse(request, "admin/history.html", admin.site.each_context(request) | context | content)
+
+
+def raw(request: HttpRequest, of: OcpiObject) -> HttpResponse:
+    """Give a document as it was served: the present one, or that of a `version`."""
+    one = _chosen(of, request.GET.get("version", NOW))
+    if one is None:
+        raise Http404("No such version.")
+    return HttpResponse(orjson.dumps(one.document, option=orjson.OPT_INDENT_2), content_type="application/json")
+
+
+def _view(of: OcpiObject, what: str = "versions") -> str:
+    return f"ocpi_{of._meta.model_name}_{what}"
+
+
+def _listed(of: OcpiObject, before: str) -> dict[str, Any]:
+    """Return one page of versions, newest first, and where the older ones are."""
+    key = _key(before)
+    states = ([] if key else [history.present(of)]) + history.versions(of, before=key, limit=PER_PAGE + 1)
+    rows = [
+        (
+            _radios(one, is_first=not number),
+            html.time(since),
+            html.time(one.until_at) if one.until_at else _("now"),
+            changes(earlier, one),
+            _visible(one),
+        )
+        for number, (one, earlier, since) in enumerate(_since(states)[:PER_PAGE])
+    ]
+    headers = [_("Compare"), _("Since"), _("Until"), _("What came with it"), _("NDW")]
+    older = html.url(_view(of), of.pk, before=states[PER_PAGE - 1].id) if len(states) > PER_PAGE else ""
+    return {
+        "versions": html.table(headers, rows, _("None that old.")),
+        "count": history.kept(of).count() + 1,
+        "older_url": older,
+        "is_paged": bool(key),
+    }
+
+
+def _since(states: list[Served]) -> list[tuple[Served, Served | None, dt.datetime]]:
+    """Return each version with the one before it and since when it was served; of the oldest that is the upload's time."""
+    found = [(one, before, before.until_at or one.since_at) for one, before in pairwise(states)]
+    return found + [(one, None, one.since_at) for one in states[-1:]]
+
+
+def _radios(one: Served, *, is_first: bool) -> SafeString:
+    """Return the choice of a version as the one to compare from (a) or with (b)."""
+    value = one.id or NOW
+    words = {"a": _("compare from"), "b": _("compare with")}
+    checked = SafeString(" checked")
+    inputs = ((word, name, value, checked if is_first and name == "b" else "") for name, word in words.items())
+    return format_html_join(" ", '<input type="radio" aria-label="{0}" title="{0}" name="{1}" value="{2}"{3}>', inputs)
+
+
+_VISIBLE: dict[bool, Any] = {True: gettext_lazy("shown"), False: gettext_lazy("not shown")}
+
+
+def _visible(one: Served) -> SafeString:
+    word = str(_VISIBLE[one.is_shown])
+    return html.badge(word, {word: "success" if one.is_shown else "info"})
+
+
+# --- At a moment -------------------------------------------------------------------------------------------------------
+
+
+def _at(of: OcpiObject, text: str) -> dict[str, Any]:
+    """Return what was served at a moment, and what NDW had accepted of it by then."""
+    moment = _moment(text)
+    if moment is None:
+        return {"error": _("This is not a date and time: %(text)s") % {"text": shown(text)}}
+    found = history.at(of, moment)
+    when = html.time(moment)
+    if found is None:
+        return {"moment": when, "is_unknown": True}
+    following = history.next_of(of, found)
+    return {
+        "moment": when,
+        "served": _visible(found),
+        "is_shown": found.is_shown,
+        "until": html.time(found.until_at) if found.until_at else "",
+        "until_changes": changes(found, following) if following else "",
+        "document": document(of, found.body, version=found.id or NOW),
+        "accepted": _accepted_table(of, found, moment),
+        "compare_url": html.url(_view(of), of.pk, a=found.id, b=NOW) if found.id else "",
+    }
+
+
+def _accepted_table(of: OcpiObject, served: Served, moment: dt.datetime) -> SafeString | str:
+    rows = [
+        (
+            one.push.connection,
+            html.link(html.time(one.started_at), "ocpi_pushattempt_change", one.pk),
+            one.method,
+            " ".join(str(part) for part in (one.http_status, one.ocpi_status) if part),
+            _carried(of, one, served),
+        )
+        for one in accepted(of, moment)
+    ]
+    empty = _("Nothing: no request that NDW accepted is known from before that moment.")
+    return html.table([_("Over"), _("Sent"), _("Method"), _("Answer"), _("What it carried")], rows, empty)
+
+
+def accepted(of: OcpiObject, moment: dt.datetime) -> list[PushAttempt]:
+    """Return over each Connection the last request begun by a moment that NDW accepted."""
+    delivered: QuerySet = PushAttempt.objects.filter(
+        push=OuterRef("pk"), outcome=Do.DELIVERED.value, started_at__lte=moment
+    )
+    last = Subquery(delivered.order_by("-started_at", "-pk").values("pk")[:1])
+    keys = list(of.pushes.annotate(last=last).values_list("last", flat=True))  # type: ignore[attr-defined]
+    found = PushAttempt.objects.filter(pk__in=[key for key in keys if key])
+    return list(found.select_related("push__connection__tenant").order_by("-started_at"))
+
+
+def _carried(of: OcpiObject, attempt: PushAttempt, served: Served) -> SafeString | str:
+    """Tell whether NDW had accepted what was served; the document is read just before a request begins."""
+    then = history.at(of, attempt.started_at)
+    if then is None:
+        return _("not known any more")
+    if then.id == served.id or (then.body, then.is_shown) == (served.body, served.is_shown):
+        return _("what was served")
+    return format_html("{}{}", _("an earlier version; what had come since:"), changes(then, served))
+
+
+# --- Two versions ------------------------------------------------------------------------------------------------------
+
+
+def _compared(of: OcpiObject, first: str, second: str) -> dict[str, Any]:
+    """Return what differs between two versions, each a key, `now`, or a moment."""
+    one, other = _chosen(of, first), _chosen(of, second)
+    if one is None or other is None:
+        text = shown(second if one else first)
+        return {"error": _("No version is known for %(text)s; choose two.") % {"text": text}}
+    found = history.differences(one.document, other.document)
+    rows = [
+        (format_html("<code>{}</code>", difference.path), _side(difference, is_before=True), _side(difference))
+        for difference in found
+    ]
+    headers = [_("Where"), _title(one), _title(other)]
+    compared = html.table(headers, rows, _("Nothing: both are the same document."))
+    return {"compared": compared, "sides": [_title(one), _title(other)], "states": [_visible(one), _visible(other)]}
+
+
+def _title(one: Served) -> str:
+    if one.until_at is None:
+        return _("now")
+    return _("until %(time)s") % {"time": f"{timezone.localtime(one.until_at):%Y-%m-%d %H:%M:%S}"}
+
+
+def _side(one: Difference, *, is_before: bool = False) -> SafeString | str:
+    if one.is_added if is_before else one.is_removed:
+        return html.NOTHING
+    value = one.before if is_before else one.after
+    return html.document(value) if isinstance(value, dict | list) else str(value)
+
+
+def _chosen(of: OcpiObject, text: str) -> Served | None:
+    """Return the version that is asked for: a key, `now`, or a moment."""
+    if text == NOW:
+        return history.present(of)
+    if key := _key(text):
+        return history.version(of, key)
+    moment = _moment(text)
+    return history.at(of, moment) if moment else None
+
+
+def _key(text: str) -> int | None:
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < 19 else None
+
+
+def _moment(text: str) -> dt.datetime | None:
+    """Return the moment that a form gave, in the admin's time zone."""
+    try:
+        found = parse_datetime(text)
+    except ValueError:
+        return None
+    if found is None or not 2000 < found.year < 3000:  # so that no zone leads beyond the calendar
+        return None
+    return timezone.make_aware(found) if timezone.is_naive(found) else found
