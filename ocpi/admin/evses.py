@@ -4,6 +4,7 @@ What CPOs wrote is escaped.
 """
 
 import datetime as dt
+import functools
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -29,9 +30,9 @@ _BELOW = re.compile(r"/evses/(\d+)(?:/connectors/(\d+))?(?:/|$)")
 
 
 class Price(NamedTuple):
-    """A Tariff that connectors name: its key and what a driver pays."""
+    """A Tariff that connectors name: where its page is and what a driver pays."""
 
-    pk: int
+    url: str
     line: str
 
 
@@ -118,7 +119,7 @@ def _notes(found: Iterable[Finding], at: str) -> SafeString | str:
         (
             (
                 html.badge(one.severity, tables.SEVERITY_COLOURS),
-                _below(one, at),
+                _below(one, at, one.said(language)),
                 one.said(language),
                 one.hinted(language),
                 one.rule,
@@ -128,9 +129,9 @@ def _notes(found: Iterable[Finding], at: str) -> SafeString | str:
     )
 
 
-def _below(one: Finding, at: str) -> SafeString | str:
+def _below(one: Finding, at: str, words: str) -> SafeString | str:
     rest = one.path.removeprefix(at).removeprefix("/")
-    return format_html("<code>{}</code>", rest) if rest else ""
+    return format_html("<code>{}</code>", rest) if rest and not words.startswith(rest) else ""
 
 
 # --- EVSEs -------------------------------------------------------------------------------------------------------------
@@ -162,12 +163,17 @@ def _evse(
         index,
         evse["uid"],
         evse.get("evse_id", ""),
-        html.badge(evse["status"], tables.STATUS_COLOURS),
+        _status(evse["status"]),
         _since(evse, since),
         _notes(beside.evses.get((index, None), ()), f"/evses/{index}"),
         _connectors(index, evse, beside, prices),
         _rest(evse),
     )
+
+
+@functools.cache  # there are nine, and each is made by a template
+def _status(word: str) -> SafeString:
+    return html.badge(word, tables.STATUS_COLOURS)
 
 
 def _since(evse: Document, since: Mapping[str, dt.datetime]) -> SafeString:
@@ -200,7 +206,7 @@ def _tariffs(connector: Document, prices: Mapping[str, Price]) -> SafeString | s
 def _tariff(tariff_id: str, price: Price | None) -> SafeString:
     if price is None:
         return format_html("{} <small>{}</small>", tariff_id, _("not uploaded"))
-    return format_html("{} <small>{}</small>", html.link(tariff_id, "ocpi_tariff_change", price.pk), price.line)
+    return format_html('<a class="text-link" href="{}">{}</a> <small>{}</small>', price.url, tariff_id, price.line)
 
 
 def _power(connector: Document) -> str:

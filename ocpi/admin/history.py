@@ -4,12 +4,13 @@
 """
 
 import datetime as dt
+from collections.abc import Iterable
 from itertools import pairwise
 from typing import Any
 
 import orjson
 from django.contrib import admin
-from django.db.models import OuterRef, QuerySet, Subquery
+from django.db.models import OuterRef, Prefetch, QuerySet, Subquery
 from django.http import Http404, HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.utils import timezone
@@ -22,7 +23,7 @@ from django.utils.translation import gettext_lazy, ngettext
 from ocpi import history
 from ocpi.admin import tables
 from ocpi.history import Difference, Served
-from ocpi.models import OcpiObject, PushAttempt
+from ocpi.models import OcpiObject, Push, PushAttempt
 from ocpi.rules.findings import shown
 from ocpi.rulings import Do
 from tenants import html
@@ -112,22 +113,21 @@ def document(of: OcpiObject, body: bytes, **query: object) -> SafeString:
     return format_html(folded, _("The document as JSON"), size, html.document(orjson.loads(body)))
 
 
-def requests(of: OcpiObject) -> SafeString | str:
-    """Show the last requests that brought an object to NDW, over whatever Connection, and the answers."""
-    found: list[PushAttempt] = []
-    for push in of.pushes.select_related("connection__tenant"):  # type: ignore[attr-defined]
-        for attempt in push.push_attempts.all()[:REQUESTS]:
-            attempt.push = push
-            found.append(attempt)
-    found.sort(key=lambda one: (one.started_at, one.pk), reverse=True)
+LAST_REQUESTS = Prefetch("push_attempts", PushAttempt.objects.all()[:REQUESTS], to_attr="last_requests")
+
+
+def requests(pushes: Iterable[Push]) -> SafeString | str:
+    """Show the last requests (LAST_REQUESTS) that brought an object to NDW, over whatever Connection, and the answers."""
+    found = [(push, attempt) for push in pushes for attempt in push.last_requests]  # type: ignore[attr-defined]
+    found.sort(key=lambda one: (one[1].started_at, one[1].pk), reverse=True)
     headers = [_("Sent"), _("Over"), _("Method"), _("Outcome"), _("HTTP"), _("OCPI"), _("Change was"), _("NDW said")]
-    return html.table(headers, map(_request, found[:REQUESTS]), _("None yet."))
+    return html.table(headers, (_request(*one) for one in found[:REQUESTS]), _("None yet."))
 
 
-def _request(one: PushAttempt) -> tuple[object, ...]:
+def _request(push: Push, one: PushAttempt) -> tuple[object, ...]:
     return (
         html.link(html.time(one.started_at), "ocpi_pushattempt_change", one.pk),
-        one.push.connection.environment,
+        push.connection.environment,
         one.method,
         tables.outcome(one),
         one.http_status or html.NOTHING,
@@ -201,7 +201,8 @@ def _listed(of: OcpiObject, before: str) -> dict[str, Any]:
     states = ([] if key else [history.present(of)]) + history.versions(of, before=key, limit=PER_PAGE + 1)
     rows = [
         (
-            _radios(one, is_first=not number),
+            _radio("a", _("Compare from"), one, is_chosen=number == 1),
+            _radio("b", _("Compare with"), one, is_chosen=number == 0),
             html.time(since),
             html.time(one.until_at) if one.until_at else _("now"),
             changes(earlier, one),
@@ -209,7 +210,7 @@ def _listed(of: OcpiObject, before: str) -> dict[str, Any]:
         )
         for number, (one, earlier, since) in enumerate(_since(states)[:PER_PAGE])
     ]
-    headers = [_("Compare"), _("Since"), _("Until"), _("What came with it"), _("NDW")]
+    headers = [_("From"), _("With"), _("Since"), _("Until"), _("What came with it"), _("NDW")]
     older = html.url(_view(of), of.pk, before=states[PER_PAGE - 1].id) if len(states) > PER_PAGE else ""
     return {
         "versions": html.table(headers, rows, _("None that old.")),
@@ -225,13 +226,11 @@ def _since(states: list[Served]) -> list[tuple[Served, Served | None, dt.datetim
     return found + [(one, None, one.since_at) for one in states[-1:]]
 
 
-def _radios(one: Served, *, is_first: bool) -> SafeString:
+def _radio(name: str, label: str, one: Served, *, is_chosen: bool) -> SafeString:
     """Return the choice of a version as the one to compare from (a) or with (b)."""
-    value = one.id or NOW
-    words = {"a": _("compare from"), "b": _("compare with")}
-    checked = SafeString(" checked")
-    inputs = ((word, name, value, checked if is_first and name == "b" else "") for name, word in words.items())
-    return format_html_join(" ", '<input type="radio" aria-label="{0}" title="{0}" name="{1}" value="{2}"{3}>', inputs)
+    checked = SafeString(" checked" if is_chosen else "")
+    radio = '<input type="radio" aria-label="{}" name="{}" value="{}"{}>'
+    return format_html(radio, label, name, one.id or NOW, checked)
 
 
 _VISIBLE: dict[bool, Any] = {True: gettext_lazy("shown"), False: gettext_lazy("not shown")}

@@ -17,7 +17,7 @@ from ocpi.admin import evses, history, tables
 from ocpi.admin import problems as pages
 from ocpi.admin.filters import LocationRuleFilter, MendedFilter, SeverityFilter, TariffFilter, TariffRuleFilter
 from ocpi.admin.lists import TENANT, ChoiceFilter, ReadOnlyAdmin
-from ocpi.models import Location, OcpiObject, Tariff
+from ocpi.models import Location, OcpiObject, Push, Tariff
 from ocpi.problems import look
 from ocpi.rules import Finding, restore
 from ocpi.rules.findings import in_order
@@ -81,16 +81,23 @@ class ObjectAdmin(ReadOnlyAdmin):
         """Show what the CPO should mend."""
         return tables.findings(in_order(self.found(item)))
 
+    def _pushes(self, item: OcpiObject) -> list[Push]:
+        """Return what NDW lacks and has of it, with the last requests; asked once."""
+        kept = item.__dict__
+        if "_pushes" not in kept:
+            pushes: Any = item.pushes.with_shown_state()  # type: ignore[attr-defined]
+            kept["_pushes"] = list(pushes.select_related("connection__tenant").prefetch_related(history.LAST_REQUESTS))
+        return kept["_pushes"]
+
     @html.field("")  # the heading says it
     def delivery_list(self, item: OcpiObject) -> SafeString | str:
         """Show where it stands with NDW."""
-        pushes: Any = item.pushes.with_shown_state()  # type: ignore[attr-defined]
-        return tables.deliveries(pushes.select_related("connection__tenant"))
+        return tables.deliveries(self._pushes(item))
 
     @html.field("")  # the heading says it
     def request_list(self, item: OcpiObject) -> SafeString | str:
         """Show what NDW answered."""
-        return history.requests(item)
+        return history.requests(self._pushes(item))
 
     @html.field("")  # the heading says it
     def version_list(self, item: OcpiObject) -> SafeString:
@@ -127,7 +134,7 @@ class LocationAdmin(ObjectAdmin):
     list_display = ["ocpi_id", "tenant", "place", "visible", "gap_list", "evse_total", "updated", "received"]
     list_filter = [VisibleFilter, SeverityFilter, LocationRuleFilter, MendedFilter, TariffFilter, TENANT]
     fieldsets = [
-        (None, {"fields": ["ocpi_id", "tenant", "place", "visible", *_TIMES]}),
+        (None, {"fields": [("ocpi_id", "tenant"), ("place", "visible"), tuple(_TIMES)]}),
         (gettext_lazy("Findings"), {"fields": ["top_list"]}),
         (gettext_lazy("EVSEs"), {"fields": ["evse_list"]}),
         (gettext_lazy("The Location itself"), {"fields": ["field_list"]}),
@@ -201,7 +208,9 @@ class LocationAdmin(ObjectAdmin):
         """Show the EVSEs with their connectors, and what a driver pays there."""
         known = location.tenant.tariffs.filter(deleted_at=None).annotate(key=Lower("ocpi_id"))
         prices = {
-            tariff.key: evses.Price(tariff.pk, price_line(tariff.document, tables.reader()))
+            tariff.key: evses.Price(
+                html.url("ocpi_tariff_change", tariff.pk), price_line(tariff.document, tables.reader())
+            )
             for tariff in known.filter(key__in=location.tariff_ids).only("body")
         }
         return evses.cards(self._beside(location), location.document, prices, history.statuses_since(location))
@@ -229,7 +238,17 @@ class TariffAdmin(ObjectAdmin):
     list_display = ["ocpi_id", "tenant", "state", "type", "price", "updated", "received"]
     list_filter = [DeletedFilter, TariffRuleFilter, TENANT]
     fieldsets = [
-        (None, {"fields": ["ocpi_id", "tenant", "state", "type", "price_words", "named_by", *_TIMES, "deleted"]}),
+        (
+            None,
+            {
+                "fields": [
+                    ("ocpi_id", "tenant"),
+                    ("state", "type"),
+                    ("price_words", "named_by"),
+                    (*_TIMES, "deleted"),
+                ]
+            },
+        ),
         (gettext_lazy("Findings"), {"fields": ["finding_list"]}),
         (gettext_lazy("Prices"), {"fields": ["price_list"]}),
         (gettext_lazy("Delivery"), {"fields": ["delivery_list"]}),
