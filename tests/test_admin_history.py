@@ -1,4 +1,4 @@
-"""A Location's and a Tariff's page, and the History page: what was served when, what NDW had, what differs."""
+"""A Location's and a Tariff's page, and the Versions page: what was served when, what NDW had, what differs."""
 
 import datetime as dt
 import re
@@ -13,7 +13,8 @@ from django.urls import reverse
 from django.utils import timezone
 
 from ocpi import history, push, store
-from ocpi.admin.history import LATEST, PER_PAGE
+from ocpi.admin.history import PER_PAGE
+from ocpi.admin.versions import LATEST
 from ocpi.models import Location, PushAttempt, Tariff, Version
 from tenants.models import Membership
 from tests.documents import connector_body, evse_body

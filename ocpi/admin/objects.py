@@ -13,7 +13,7 @@ from django.utils.translation import gettext_lazy
 from unfold.decorators import display
 
 from ocpi import overview
-from ocpi.admin import evses, history, tables
+from ocpi.admin import evses, history, tables, versions
 from ocpi.admin import problems as pages
 from ocpi.admin.filters import LocationRuleFilter, MendedFilter, SeverityFilter, TariffFilter, TariffRuleFilter
 from ocpi.admin.lists import TENANT, ChoiceFilter, ReadOnlyAdmin
@@ -25,7 +25,6 @@ from ocpi.rules.prices import price_line
 from ocpi.rules.profiles import AFIR_2025_655
 from tenants import html, scope
 
-_TIMES = ["updated", "received", "first_received"]
 VISIBLE_COLOURS = {"shown": "success", "withheld": "danger", "not published": "info"}
 
 
@@ -47,15 +46,15 @@ class ObjectAdmin(ReadOnlyAdmin):
         return super().get_queryset(request).defer("findings", "unknown", "cpo_times")
 
     def get_urls(self) -> list[URLPattern]:
-        """Put the History page and the document beside the page of one object."""
+        """Put the Versions page and the document beside the page of one object."""
         view, name = self.admin_site.admin_view, self.opts.model_name
         return [
-            path("<int:pk>/versions/", view(self.versions), name=f"ocpi_{name}_versions"),
+            path("<int:pk>/versions/", view(self.version_page), name=f"ocpi_{name}_versions"),
             path("<int:pk>/document/", view(self.raw), name=f"ocpi_{name}_document"),
             *super().get_urls(),
         ]
 
-    def versions(self, request: HttpRequest, pk: int) -> HttpResponse:
+    def version_page(self, request: HttpRequest, pk: int) -> HttpResponse:
         """Show what was served when, and what NDW had."""
         return history.page(request, self._allowed(request, pk))
 
@@ -86,7 +85,7 @@ class ObjectAdmin(ReadOnlyAdmin):
         kept = item.__dict__
         if "_pushes" not in kept:
             pushes: Any = item.pushes.with_shown_state()  # type: ignore[attr-defined]
-            kept["_pushes"] = list(pushes.select_related("connection__tenant").prefetch_related(history.LAST_REQUESTS))
+            kept["_pushes"] = list(pushes.select_related("connection__tenant").prefetch_related(versions.LAST_REQUESTS))
         return kept["_pushes"]
 
     @html.field("")  # the heading says it
@@ -97,17 +96,17 @@ class ObjectAdmin(ReadOnlyAdmin):
     @html.field("")  # the heading says it
     def request_list(self, item: OcpiObject) -> SafeString | str:
         """Show what NDW answered."""
-        return history.requests(self._pushes(item))
+        return versions.requests(self._pushes(item))
 
     @html.field("")  # the heading says it
     def version_list(self, item: OcpiObject) -> SafeString:
         """Show what changed last, and lead to all of it."""
-        return history.latest(item)
+        return versions.latest(item)
 
     @html.field("")  # the heading says it
     def document_text(self, item: OcpiObject) -> SafeString:
         """Show the document as it is served, on demand."""
-        return history.document(item, bytes(item.body))
+        return versions.document(item, bytes(item.body))
 
     @html.field("left out")
     def unknown_text(self, item: OcpiObject) -> SafeString | str:
@@ -134,13 +133,13 @@ class LocationAdmin(ObjectAdmin):
     list_display = ["ocpi_id", "tenant", "place", "visible", "gap_list", "evse_total", "updated", "received"]
     list_filter = [VisibleFilter, SeverityFilter, LocationRuleFilter, MendedFilter, TariffFilter, TENANT]
     fieldsets = [
-        (None, {"fields": [("ocpi_id", "tenant"), ("place", "visible"), tuple(_TIMES)]}),
+        (None, {"fields": [("ocpi_id", "tenant"), "place", ("visible", "updated"), ("received", "first_received")]}),
         (gettext_lazy("Findings"), {"fields": ["top_list"]}),
         (gettext_lazy("EVSEs"), {"fields": ["evse_list"]}),
         (gettext_lazy("The Location itself"), {"fields": ["field_list"]}),
         (gettext_lazy("Delivery"), {"fields": ["delivery_list"]}),
         (gettext_lazy("Last requests to NDW"), {"fields": ["request_list"]}),
-        (gettext_lazy("History"), {"fields": ["version_list"]}),
+        (gettext_lazy("Versions"), {"fields": ["version_list"]}),
         (f"Readiness for {AFIR_2025_655} (advisory, blocks nothing)", {"fields": ["advice_list"]}),
         (gettext_lazy("As it is served"), {"fields": ["document_text", "unknown_text"]}),
     ]
@@ -213,7 +212,7 @@ class LocationAdmin(ObjectAdmin):
             )
             for tariff in known.filter(key__in=location.tariff_ids).only("body")
         }
-        return evses.cards(self._beside(location), location.document, prices, history.statuses_since(location))
+        return evses.cards(self._beside(location), location.document, prices, versions.statuses_since(location))
 
     @html.field("")  # the heading says it
     def advice_list(self, location: Location) -> SafeString | str:
@@ -245,7 +244,8 @@ class TariffAdmin(ObjectAdmin):
                     ("ocpi_id", "tenant"),
                     ("state", "type"),
                     ("price_words", "named_by"),
-                    (*_TIMES, "deleted"),
+                    ("updated", "received"),
+                    ("first_received", "deleted"),
                 ]
             },
         ),
@@ -253,7 +253,7 @@ class TariffAdmin(ObjectAdmin):
         (gettext_lazy("Prices"), {"fields": ["price_list"]}),
         (gettext_lazy("Delivery"), {"fields": ["delivery_list"]}),
         (gettext_lazy("Last requests to NDW"), {"fields": ["request_list"]}),
-        (gettext_lazy("History"), {"fields": ["version_list"]}),
+        (gettext_lazy("Versions"), {"fields": ["version_list"]}),
         (gettext_lazy("As it is served"), {"fields": ["document_text", "unknown_text"]}),
     ]
     deleted = html.moment("deleted_at", "deleted")
