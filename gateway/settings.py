@@ -244,6 +244,7 @@ CELERY_BEAT_SCHEDULE = {
     "sources": {"task": "ocpi.tasks.fetch_sources", "schedule": 15.0, "options": {"expires": 15, "queue": "imports"}},
     "prune_imports": {"task": "ocpi.tasks.prune_imports", "schedule": 3600.0, "options": {"expires": 3600}},
     "prune": {"task": "ocpi.tasks.prune_attempts", "schedule": 3600.0, "options": {"expires": 3600}},
+    "prune_versions": {"task": "ocpi.tasks.prune_versions", "schedule": 3600.0, "options": {"expires": 3600}},
     "watch": {"task": "ocpi.tasks.watch", "schedule": 10.0, "options": {"expires": 10}},
     "days": {"task": "ocpi.tasks.close_days", "schedule": 1800.0, "options": {"expires": 1800}},
     "statuses": {"task": "ocpi.tasks.watch_statuses", "schedule": 60.0, "options": {"expires": 60, "queue": "imports"}},
@@ -301,7 +302,7 @@ UNFOLD = {
     "SHOW_VIEW_ON_SITE": False,
     "SHOW_BACK_BUTTON": True,
     "BORDER_RADIUS": "6px",
-    "STYLES": [lambda request: static("ocpi/admin.css")],
+    "STYLES": [lambda request: static("ocpi/admin.css"), lambda request: static("ocpi/history.css")],
     "SITE_FAVICONS": [
         {"rel": "icon", "type": "image/svg+xml", "href": lambda request: static("ocpi/favicon.svg")},
     ],

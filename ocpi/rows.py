@@ -1,15 +1,16 @@
-"""The SQL under `store`: lock objects' rows, write each and mark its Push rows in one statement.
+"""The SQL under `store`: lock objects' rows, write each, keep the version it replaces and mark its Push rows in one statement.
 
 Only `ocpi.store` calls this.  Source: design §3, §4; performance, points 1, 7 and 9.
 """
 
+import datetime as dt
 from collections.abc import Sequence
 from dataclasses import astuple, dataclass
 from typing import Any, NamedTuple
 
 from django.db import connection, transaction
 
-from ocpi import doorbell
+from ocpi import doorbell, history
 from ocpi.envelope import correlation_id
 from ocpi.models import Location, Push, Tariff, ids_of
 from tenants import sql
@@ -26,6 +27,7 @@ class Row(NamedTuple):
     is_shown: bool
     gaps: list[str]
     deleted: bool
+    received_at: dt.datetime
 
 
 class Written(NamedTuple):
@@ -50,8 +52,8 @@ class Change:
 
 
 _ROW = {
-    "location": "id, body, cpo_times, unknown, is_shown, gaps, false",
-    "tariff": "id, body, cpo_times, unknown, deleted_at IS NULL, NULL, deleted_at IS NOT NULL",
+    "location": "id, body, cpo_times, unknown, is_shown, gaps, false, received_at",
+    "tariff": "id, body, cpo_times, unknown, deleted_at IS NULL, NULL, deleted_at IS NOT NULL, received_at",
 }
 _LOCK = {
     kind: f"SELECT {row} FROM ocpi_{kind} WHERE tenant_id = %s AND ocpi_key = lower(%s) FOR NO KEY UPDATE"
@@ -137,30 +139,74 @@ _LOOK = """,
 """
 
 
+# What was served until now, beside the row just written.
+_KEPT = ("since_at", "until_at", "was_shown", "is_whole", "evse_uid", "body")
+_KEPT_TYPES = ("timestamptz", "timestamptz", "bool", "bool", "text", "bytea")
+
+
+def _kept_row(kind: str) -> str:
+    values = ", ".join(f"%(kept_{name})s" for name in _KEPT)
+    return f"INSERT INTO ocpi_version (tenant_id, {kind}_id, {', '.join(_KEPT)}) SELECT tenant_id, id, {values} FROM written"
+
+
 @dataclass
 class Write:
-    """One object to insert (`row_id` None) or update, and what that means for NDW.
+    """One object to insert (`row` None) or update, and what that means for NDW.
 
-    `look` says whether the references of a Location are looked up on the way.
+    `look` says whether the references of a Location are looked up on the way; `status_of` names the one EVSE whose status is
+    all that changes.
     """
 
     kind: str
     tenant: Tenant
-    row_id: int | None
+    row: Row | None
     columns: dict[str, Any]
     change: Change | None
     look: bool = False
+    status_of: str | None = None
 
-    def statement(self, *, looks: bool = False) -> str:
+    @property
+    def row_id(self) -> int | None:
+        """Return the key of the row to update."""
+        return self.row.id if self.row else None
+
+    @property
+    def replaces(self) -> bool:
+        """Return whether what is served, or that it is, becomes another: then what it was is kept."""
+        return self.row is not None and (self._is_shown() != self.row.is_shown or self._body() != self.row.body)
+
+    def _is_shown(self) -> bool:
+        assert self.row is not None  # noqa: S101
+        if "deleted_at" in self.columns:
+            return self.columns["deleted_at"] is None
+        return self.columns.get("is_shown", self.row.is_shown)
+
+    def _body(self) -> bytes:
+        assert self.row is not None  # noqa: S101
+        return self.columns.get("body", self.row.body)
+
+    def kept(self) -> tuple[Any, ...]:
+        """Return the values of the version that is replaced, those of _KEPT."""
+        assert self.row is not None  # noqa: S101
+        until_at = self.columns.get("received_at") or dt.datetime.now(
+            dt.UTC
+        )  # a new edition of the rules comes unasked
+        body, is_whole = history.pack(self.row.body, self._body())
+        return self.row.received_at, until_at, self.row.is_shown, is_whole, self.status_of or "", body
+
+    def statement(self, *, looks: bool = False, keeps: bool = False) -> str:
         """Return the SQL, the same for all writes alike."""
-        written = (_insert if self.row_id is None else _update)(self.kind, tuple(self.columns))
+        written = (_insert if self.row is None else _update)(self.kind, tuple(self.columns))
+        kept = f", kept AS ({_kept_row(self.kind)})" if keeps else ""
         pushed = f", pushed AS ({_push_rows(self.kind)})" if self.change else ""
-        return f"WITH written AS ({written}){pushed} SELECT id{_LOOK if looks else ', NULL, NULL'} FROM written"
+        return f"WITH written AS ({written}){kept}{pushed} SELECT id{_LOOK if looks else ', NULL, NULL'} FROM written"
 
-    def parameters(self) -> dict[str, Any]:
+    def parameters(self, *, keeps: bool = False) -> dict[str, Any]:
         """Return the values of the SQL."""
         columns = {name: sql.array(value) if isinstance(value, list) else value for name, value in self.columns.items()}
         own = {"tenant_id": self.tenant.pk, "row_id": self.row_id, "created_at": self.columns.get("received_at")}
+        if keeps:
+            own |= {f"kept_{name}": value for name, value in zip(_KEPT, self.kept(), strict=True)}
         if self.change:
             own |= {
                 "evse_uid": self.change.evse_uid,
@@ -173,7 +219,8 @@ class Write:
 
 def write(one: Write) -> Written | None:
     """Insert or update one object and mark its Push rows; None when another upload inserted it first."""
-    found = sql.run(one.statement(looks=one.look), one.parameters()).fetchone()
+    keeps = one.replaces
+    found = sql.run(one.statement(looks=one.look, keeps=keeps), one.parameters(keeps=keeps)).fetchone()
     if found and one.change:
         transaction.on_commit(doorbell.ring)
     return _written(found)
@@ -192,6 +239,7 @@ def write_many(writes: Sequence[Write]) -> list[Written | None]:
         else:
             written = [*map(_written, sql.run_many(statement, [one.parameters() for one in alike], returning=True))]
         found |= zip(map(id, alike), written, strict=True)
+    _keep_many([one for one in writes if one.replaces])
     if any(one.change for one in writes):
         transaction.on_commit(doorbell.ring)
     return [found[id(one)] for one in writes]
@@ -214,12 +262,25 @@ def _merge(alike: list[Write]) -> dict[str, tuple]:
         for number, one in enumerate(alike)
     )
     sql.copy_in(f"COPY {table} FROM STDIN (FORMAT BINARY)", ["int4", "int8", *types], rows)
-    merged = (_merged_insert if first.row_id is None else _merged_update)(first.kind, table, names)
+    merged = (_merged_insert if first.row is None else _merged_update)(first.kind, table, names)
     pushed = f", pushed AS ({_push_rows(first.kind)})" if first.change else ""
     statement = f"WITH written AS ({merged}){pushed} SELECT id, NULL, NULL, ocpi_key FROM written"
     found = sql.run(statement, first.parameters()).fetchall()
     sql.run(f"DROP TABLE {table}", [])
     return {row[3]: row for row in found}
+
+
+def _keep_many(writes: list[Write]) -> None:
+    """Copy the versions that locked rows had, of one kind, into their table: by way of another, as row-level security wants."""
+    if not writes:
+        return
+    columns, types = f"tenant_id, {writes[0].kind}_id, {', '.join(_KEPT)}", ["int8", "int8", *_KEPT_TYPES]
+    named = ", ".join(f"{name} {type}" for name, type in zip(columns.split(", "), types, strict=True))
+    sql.run(f"CREATE TEMP TABLE kept ({named}) ON COMMIT DROP", [])
+    rows = ([one.tenant.pk, one.row_id, *one.kept()] for one in writes)
+    sql.copy_in(f"COPY kept ({columns}) FROM STDIN (FORMAT BINARY)", types, rows)
+    sql.run(f"INSERT INTO ocpi_version ({columns}) SELECT {columns} FROM kept", [])
+    sql.run("DROP TABLE kept", [])
 
 
 def _cast(kind: str, name: str) -> str:

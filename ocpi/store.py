@@ -1,4 +1,4 @@
-"""The only writer of Location and Tariff: object and Push rows go in by one statement of one transaction.
+"""The only writer of Location and Tariff: object, earlier version and Push rows go in by one statement of one transaction.
 
 Every function runs in its own transaction, locks the object's row first (which orders concurrent uploads of one object) and
 compares with what is stored; unchanged content writes nothing and pushes nothing.
@@ -337,7 +337,8 @@ def _plan_write(
     columns = _location_columns(tenant, row, verdict, merge.sent or None, unknown)
     # A status of an EVSE in service brings no other tariff and no other EVSE along: by far the most uploads are that.
     look = status_of is None or documents.evse_at(old, status_of)[1]["status"] == documents.REMOVED  # type: ignore[index]
-    return _Plan(Write("location", tenant, row.id, columns, change, look), verdict, Outcome(changed=changed))
+    write = Write("location", tenant, row, columns, change, look, status_of if changed else None)
+    return _Plan(write, verdict, Outcome(changed=changed))
 
 
 def _new_gaps(row: Row, old: dict, verdict: rules.Verdict) -> list[Finding]:
@@ -425,7 +426,7 @@ def _replace_tariff(tenant: Tenant, row: Row, verdict: rules.Verdict) -> _Plan:
         return _Plan(None, verdict, Outcome(changed=False, findings=verdict.findings))
     changed = row.deleted or documents.content(row.body) != documents.content(verdict.body)
     change = Change(priority=Push.Priority.TARIFF) if changed else None
-    write = Write("tariff", tenant, row.id, _tariff_columns(verdict, verdict.unknown), change)
+    write = Write("tariff", tenant, row, _tariff_columns(verdict, verdict.unknown), change)
     return _Plan(write, verdict, Outcome(created=row.deleted, changed=changed, findings=verdict.findings))
 
 
@@ -456,7 +457,7 @@ def delete_tariff(tenant: Tenant, tariff_id: str) -> Outcome:
             locations = ", ".join(named_by[:5]) + (" …" if len(named_by) > 5 else "")
             raise Refused.because([uploads.STILL_NAMED.at("", locations=locations)])
         deleted = {"deleted_at": _now(), "received_at": _now()}
-        rows.write(Write("tariff", tenant, row.id, deleted, Change(priority=Push.Priority.TARIFF_DELETE)))
+        rows.write(Write("tariff", tenant, row, deleted, Change(priority=Push.Priority.TARIFF_DELETE)))
     return Outcome()
 
 
@@ -481,7 +482,7 @@ def recheck(kind: rules.Kind, tenant: Tenant, ocpi_id: str) -> None:
             judged |= {name: of_body[name] for name in _FROM_THE_BODY[kind]}
             if kind == "location" and judged["is_shown"] != row.is_shown:
                 change = Change(priority=Push.Priority.BACKLOG, has_clock=False)
-        rows.write(Write(kind, tenant, row.id, judged, change))
+        rows.write(Write(kind, tenant, row, judged, change))
 
 
 _FROM_THE_BODY = {

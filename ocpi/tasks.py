@@ -14,6 +14,7 @@ from ocpi import (
     counts,
     digests,
     doorbell,
+    history,
     imports,
     push,
     recheck,
@@ -42,6 +43,12 @@ def spread() -> int:
 def prune_attempts() -> int:
     """Delete attempts that are no longer needed as proof."""
     return backlog.prune_attempts()
+
+
+@shared_task(acks_late=False)
+def prune_versions() -> int:
+    """Delete what was served long ago."""
+    return history.prune()
 
 
 @shared_task(acks_late=False)

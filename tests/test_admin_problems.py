@@ -345,8 +345,8 @@ def test_location_page_shows_what_it_makes_with_others_and_names_the_party(boss,
 
     page = text(boss.get(reverse("admin:ocpi_location_change", args=[ours.pk])))
 
-    assert page.index("gap /energy_mix") < page.index("warning /evses/0/connectors/0/tariff_ids/0")
-    assert "Tariff &quot;ADHOC-1&quot; is not known here" in page
+    assert "ADHOC-1 not uploaded warning tariff_ids/0 Tariff &quot;ADHOC-1&quot; is not known here" in page
+    assert "energy_mix missing gap energy_mix is missing" in page
     assert "NL-RIV THEIRS" in page
 
 
@@ -368,7 +368,7 @@ def test_location_page_shows_prices_beside_tariffs_and_what_the_law_asks(boss, c
 
     page = text(boss.get(reverse("admin:ocpi_location_change", args=[cpo.locations.get().pk])))
 
-    assert "FLAT € 2.42 start, incl. 21 % VAT , NOBODY" in page
+    assert "FLAT € 2.42 start, incl. 21 % VAT NOBODY not uploaded" in page
     assert "a way to pay without a contract (capabilities) not met 0 of 1 EVSEs" in page
     assert "an ad-hoc tariff we know met 1 of 1 EVSEs" in page
 

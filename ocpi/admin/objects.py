@@ -3,28 +3,29 @@
 from typing import Any
 
 from django.contrib import admin
+from django.core.exceptions import PermissionDenied
 from django.db.models import Q, QuerySet
 from django.db.models.functions import Lower
-from django.http import HttpRequest
+from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import URLPattern, path
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext_lazy
 from unfold.decorators import display
 
 from ocpi import overview
+from ocpi.admin import evses, history, tables, versions
 from ocpi.admin import map as map_pages
 from ocpi.admin import problems as pages
-from ocpi.admin import tables
 from ocpi.admin.filters import LocationRuleFilter, MendedFilter, SeverityFilter, TariffFilter, TariffRuleFilter
 from ocpi.admin.lists import TENANT, ChoiceFilter, ReadOnlyAdmin
-from ocpi.models import Location, OcpiObject, Tariff
+from ocpi.models import Location, OcpiObject, Push, Tariff
 from ocpi.problems import look
 from ocpi.rules import Finding, restore
 from ocpi.rules.findings import in_order
 from ocpi.rules.prices import price_line
 from ocpi.rules.profiles import AFIR_2025_655
-from tenants import html
+from tenants import html, scope
 
-_TIMES = ["updated", "received", "first_received"]
 VISIBLE_COLOURS = {"shown": "success", "withheld": "danger", "not published": "info"}
 
 
@@ -45,6 +46,32 @@ class ObjectAdmin(ReadOnlyAdmin):
         """Leave in the database what no list shows."""
         return super().get_queryset(request).defer("findings", "unknown", "cpo_times")
 
+    def get_urls(self) -> list[URLPattern]:
+        """Put the Versions page and the document beside the page of one object."""
+        view, name = self.admin_site.admin_view, self.opts.model_name
+        return [
+            path("<int:pk>/versions/", view(self.version_page), name=f"ocpi_{name}_versions"),
+            path("<int:pk>/document/", view(self.raw), name=f"ocpi_{name}_document"),
+            *super().get_urls(),
+        ]
+
+    def version_page(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """Show what was served when, and what NDW had."""
+        return history.page(request, self._allowed(request, pk))
+
+    def raw(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """Give the document as JSON."""
+        return history.raw(request, self._allowed(request, pk))
+
+    def _allowed(self, request: HttpRequest, pk: int) -> Any:
+        """Return the object if the user may see it. Raises Http404, PermissionDenied."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        found: Any = self.get_object(request, str(pk))
+        if found is None or not scope.may_see(request.user, found.tenant_id):
+            raise Http404("No such object.")
+        return found
+
     def found(self, item: OcpiObject) -> list[Finding]:
         """Return what the CPO should mend."""
         return restore(item.findings)
@@ -54,16 +81,33 @@ class ObjectAdmin(ReadOnlyAdmin):
         """Show what the CPO should mend."""
         return tables.findings(in_order(self.found(item)))
 
+    def _pushes(self, item: OcpiObject) -> list[Push]:
+        """Return what NDW lacks and has of it, with the last requests; asked once."""
+        kept = item.__dict__
+        if "_pushes" not in kept:
+            pushes: Any = item.pushes.with_shown_state()  # type: ignore[attr-defined]
+            kept["_pushes"] = list(pushes.select_related("connection__tenant").prefetch_related(versions.LAST_REQUESTS))
+        return kept["_pushes"]
+
     @html.field("")  # the heading says it
     def delivery_list(self, item: OcpiObject) -> SafeString | str:
         """Show where it stands with NDW."""
-        pushes: Any = item.pushes.with_shown_state()  # type: ignore[attr-defined]
-        return tables.deliveries(pushes.select_related("connection__tenant"))
+        return tables.deliveries(self._pushes(item))
 
-    @html.field("document")
+    @html.field("")  # the heading says it
+    def request_list(self, item: OcpiObject) -> SafeString | str:
+        """Show what NDW answered."""
+        return versions.requests(self._pushes(item))
+
+    @html.field("")  # the heading says it
+    def version_list(self, item: OcpiObject) -> SafeString:
+        """Show what changed last, and lead to all of it."""
+        return versions.latest(item)
+
+    @html.field("")  # the heading says it
     def document_text(self, item: OcpiObject) -> SafeString:
-        """Show the document as it is served, indented."""
-        return html.document(item.document)
+        """Show the document as it is served, on demand."""
+        return versions.document(item, bytes(item.body))
 
     @html.field("left out")
     def unknown_text(self, item: OcpiObject) -> SafeString | str:
@@ -90,12 +134,15 @@ class LocationAdmin(ObjectAdmin):
     list_display = ["ocpi_id", "tenant", "place", "visible", "gap_list", "evse_total", "updated", "received"]
     list_filter = [VisibleFilter, SeverityFilter, LocationRuleFilter, MendedFilter, TariffFilter, TENANT]
     fieldsets = [
-        (None, {"fields": ["ocpi_id", "tenant", "place", "visible", *_TIMES]}),
-        ("Findings", {"fields": ["finding_list"]}),
-        ("Delivery", {"fields": ["delivery_list"]}),
-        ("EVSEs", {"fields": ["evse_list"]}),
+        (None, {"fields": [("ocpi_id", "tenant"), "place", ("visible", "updated"), ("received", "first_received")]}),
+        (gettext_lazy("Findings"), {"fields": ["top_list"]}),
+        (gettext_lazy("EVSEs"), {"fields": ["evse_list"]}),
+        (gettext_lazy("The Location itself"), {"fields": ["field_list"]}),
+        (gettext_lazy("Delivery"), {"fields": ["delivery_list"]}),
+        (gettext_lazy("Last requests to NDW"), {"fields": ["request_list"]}),
+        (gettext_lazy("Versions"), {"fields": ["version_list"]}),
         (f"Readiness for {AFIR_2025_655} (advisory, blocks nothing)", {"fields": ["advice_list"]}),
-        ("As it is served", {"fields": ["document_text", "unknown_text"]}),
+        (gettext_lazy("As it is served"), {"fields": ["document_text", "unknown_text"]}),
     ]
 
     def get_urls(self) -> list[URLPattern]:
@@ -141,15 +188,34 @@ class LocationAdmin(ObjectAdmin):
         """Show how many EVSEs it has, REMOVED ones too."""
         return location.evse_count
 
+    def _beside(self, location: Location) -> evses.Beside:
+        """Return what is to be mended, by what it concerns; found out once."""
+        kept = location.__dict__
+        if "_beside" not in kept:
+            kept["_beside"] = evses.Beside.of(self.found(location), location.document)
+        return kept["_beside"]
+
+    @html.field("")  # the heading says it
+    def top_list(self, location: Location) -> SafeString | str:
+        """Show what is to be mended of the whole, and where the rest stands."""
+        return evses.findings(self._beside(location), location.document)
+
+    @html.field("")  # the heading says it
+    def field_list(self, location: Location) -> SafeString | str:
+        """Show its own fields."""
+        return evses.fields(self._beside(location), location.document)
+
     @html.field("")  # the heading says it
     def evse_list(self, location: Location) -> SafeString | str:
         """Show the EVSEs with their connectors, and what a driver pays there."""
         known = location.tenant.tariffs.filter(deleted_at=None).annotate(key=Lower("ocpi_id"))
         prices = {
-            tariff.key: price_line(tariff.document, tables.reader())
+            tariff.key: evses.Price(
+                html.url("ocpi_tariff_change", tariff.pk), price_line(tariff.document, tables.reader())
+            )
             for tariff in known.filter(key__in=location.tariff_ids).only("body")
         }
-        return tables.evses(location.document, prices)
+        return evses.cards(self._beside(location), location.document, prices, versions.statuses_since(location))
 
     @html.field("")  # the heading says it
     def advice_list(self, location: Location) -> SafeString | str:
@@ -174,11 +240,24 @@ class TariffAdmin(ObjectAdmin):
     list_display = ["ocpi_id", "tenant", "state", "type", "price", "updated", "received"]
     list_filter = [DeletedFilter, TariffRuleFilter, TENANT]
     fieldsets = [
-        (None, {"fields": ["ocpi_id", "tenant", "state", "type", "price_words", "named_by", *_TIMES, "deleted"]}),
-        ("Findings", {"fields": ["finding_list"]}),
-        ("Delivery", {"fields": ["delivery_list"]}),
-        ("Prices", {"fields": ["price_list"]}),
-        ("As it is served", {"fields": ["document_text", "unknown_text"]}),
+        (
+            None,
+            {
+                "fields": [
+                    ("ocpi_id", "tenant"),
+                    ("state", "type"),
+                    ("price_words", "named_by"),
+                    ("updated", "received"),
+                    ("first_received", "deleted"),
+                ]
+            },
+        ),
+        (gettext_lazy("Findings"), {"fields": ["finding_list"]}),
+        (gettext_lazy("Prices"), {"fields": ["price_list"]}),
+        (gettext_lazy("Delivery"), {"fields": ["delivery_list"]}),
+        (gettext_lazy("Last requests to NDW"), {"fields": ["request_list"]}),
+        (gettext_lazy("Versions"), {"fields": ["version_list"]}),
+        (gettext_lazy("As it is served"), {"fields": ["document_text", "unknown_text"]}),
     ]
     deleted = html.moment("deleted_at", "deleted")
 

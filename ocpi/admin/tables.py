@@ -4,10 +4,10 @@ Documents hold what CPOs wrote and answers what NDW wrote: everything here goes 
 """
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from typing import Any
 
-from django.utils.html import format_html, format_html_join
+from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import get_language
 
@@ -103,36 +103,6 @@ def _met(one: Fill) -> str:
 def price_words(tariff: Document) -> SafeString | str:
     """Show what a driver pays, in both languages."""
     return html.lines(f"{language}: {prices_of.price_line(tariff, language)}" for language in LANGUAGES)
-
-
-def evses(location: Document, prices: Mapping[str, str]) -> SafeString | str:
-    """Show the EVSEs of a Location, a line for each connector; `prices` has a line for each Tariff (id in lower case)."""
-    rows = [
-        (
-            html.lines([evse["uid"], evse.get("evse_id", "")]),
-            html.badge(evse["status"], STATUS_COLOURS),
-            html.lines(_plug(connector) for connector in evse["connectors"]),
-            html.lines(_power(connector) for connector in evse["connectors"]),
-            html.lines(_tariffs(connector, prices) for connector in evse["connectors"]),
-        )
-        for evse in location.get("evses") or []
-    ]
-    return html.table(["EVSE", "Status", "Connectors", "Power", "Tariffs"], rows, "None.")
-
-
-def _plug(connector: Document) -> str:
-    return f"{connector['id']}: {connector['standard']}, {connector['format'].lower()}"
-
-
-def _tariffs(connector: Document, prices: Mapping[str, str]) -> SafeString | str:
-    named = ((tariff_id, prices.get(tariff_id.lower(), "")) for tariff_id in connector.get("tariff_ids", []))
-    return format_html_join(", ", "{} <small>{}</small>", named) or html.NOTHING
-
-
-def _power(connector: Document) -> str:
-    limits = f"{connector['power_type']}, {connector['max_voltage']} V, {connector['max_amperage']} A"
-    power = connector.get("max_electric_power")
-    return f"{power / 1000:g} kW ({limits})" if power else f"{html.NOTHING} ({limits})"
 
 
 def prices(tariff: Document) -> SafeString | str:

@@ -82,7 +82,7 @@ def _key(model: str) -> list:
 
 
 class Migration(migrations.Migration):
-    dependencies = [("ocpi", "0013_lookout"), ("tenants", "0005_console")]
+    dependencies = [("ocpi", "0014_version_storage"), ("tenants", "0005_console")]
 
     operations = [
         *_key("location"),

@@ -14,11 +14,17 @@ class Version(models.Model):
 
     `body` is what the version that followed makes of it: compressed with that one's bytes as dictionary, so that a changed
     status costs some dozens of bytes. Now and then it is whole (`is_whole`), so that no walk back is long.
+
+    PostgreSQL does not check the keys: it would lock the tenant's row for each upload, and objects are never deleted.
     """
 
-    tenant = models.ForeignKey(Tenant, models.PROTECT, related_name="+", db_index=False)
-    location = models.ForeignKey(Location, models.CASCADE, null=True, related_name="versions", db_index=False)
-    tariff = models.ForeignKey(Tariff, models.CASCADE, null=True, related_name="versions", db_index=False)
+    tenant = models.ForeignKey(Tenant, models.PROTECT, related_name="+", db_index=False, db_constraint=False)
+    location = models.ForeignKey(
+        Location, models.CASCADE, null=True, related_name="versions", db_index=False, db_constraint=False
+    )
+    tariff = models.ForeignKey(
+        Tariff, models.CASCADE, null=True, related_name="versions", db_index=False, db_constraint=False
+    )
     since_at = models.DateTimeField(help_text="When the upload that made it was received.")
     until_at = models.DateTimeField(default=timezone.now, help_text="When the upload that ended it was received.")
     was_shown = models.BooleanField(help_text="Whether NDW could pull it.")
