@@ -119,7 +119,7 @@ def test_location_page_shows_what_ndw_answered_and_how_old_the_change_was(boss, 
     assert "staging PUT delivered 201 1000 2.5 s old" in page(boss, Location.objects.get(), "change")
 
 
-def test_pages_of_a_large_location_with_thousands_of_versions_take_few_queries(boss, cpo):
+def test_pages_of_a_large_location_take_few_queries_however_many_versions_it_has(boss, cpo):
     evses = [evse_body(uid=f"E{n}", evse_id=f"NL*EXA*E{n}") for n in range(200)]
     put_location(cpo, evses=evses)
     for number in range(40):
