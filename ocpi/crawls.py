@@ -8,13 +8,14 @@ Source: protocol §7.1, steps 4 and 5.
 import datetime as dt
 import logging
 from collections.abc import Iterable
+from typing import Any
 
 from django.db import DatabaseError
 from django.utils import timezone
 
 from ocpi.models import Crawl
 from tenants import sql
-from tenants.models import Credential, OAuthClient, Tenant
+from tenants.models import Credential, Environment, OAuthClient, Tenant
 
 logger = logging.getLogger(__name__)
 
@@ -35,12 +36,12 @@ _COMPLETE = """
         ORDER BY id DESC LIMIT 1)
 """
 _LATEST = """
-    SELECT found.* FROM unnest(%(tenants)s::bigint[]) wanted CROSS JOIN unnest(%(kinds)s::text[]) list
-    CROSS JOIN LATERAL (
+    SELECT found.*, environment FROM unnest(%(tenants)s::bigint[]) wanted CROSS JOIN unnest(%(kinds)s::text[]) list
+    CROSS JOIN unnest(%(environments)s::text[]) environment CROSS JOIN LATERAL (
         SELECT c.* FROM ocpi_crawl c LEFT JOIN tenants_token t ON t.id = c.token_id
         LEFT JOIN tenants_oauthclient o ON o.id = c.oauth_client_id
         WHERE c.tenant_id = wanted AND c.kind = list AND c.finished_at IS NOT NULL
-        AND (%(environment)s = '' OR coalesce(t.environment, o.environment, '') IN ('', %(environment)s))
+        AND (environment = '' OR coalesce(t.environment, o.environment, '') IN ('', environment))
         ORDER BY c.id DESC LIMIT 1
     ) found
 """
@@ -76,12 +77,18 @@ def latest(tenants: Iterable[Tenant], environment: str = "") -> dict[tuple[int, 
 
     With `environment` that of a credential for it, or of one that is not told apart.
     """
-    wanted = {
-        "tenants": [tenant.pk for tenant in tenants],
-        "kinds": Crawl.Kind.values,
-        "environment": environment,
-    }
-    return {(crawl.tenant_id, crawl.kind): crawl for crawl in Crawl.objects.raw(_LATEST, wanted)}
+    return {(crawl.tenant_id, crawl.kind): crawl for crawl in _latest(tenants, [environment])}
+
+
+def by_environment(tenant: Tenant) -> dict[tuple[str, str], Crawl]:
+    """Return the latest complete crawl of one tenant by kind and environment, as `latest` tells them apart. One query."""
+    return {(crawl.kind, crawl.environment): crawl for crawl in _latest([tenant], Environment.values)}
+
+
+def _latest(tenants: Iterable[Tenant], environments: list[str]) -> Any:
+    ids = [tenant.pk for tenant in tenants]
+    wanted = {"tenants": ids, "kinds": Crawl.Kind.values, "environments": environments}
+    return Crawl.objects.raw(_LATEST, wanted)
 
 
 def prune() -> int:
