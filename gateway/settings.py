@@ -202,6 +202,7 @@ CELERY_BEAT_SCHEDULE = {
     "prune_imports": {"task": "ocpi.tasks.prune_imports", "schedule": 3600.0, "options": {"expires": 3600}},
     "prune": {"task": "ocpi.tasks.prune_attempts", "schedule": 3600.0, "options": {"expires": 3600}},
     "prune_crawls": {"task": "ocpi.tasks.prune_crawls", "schedule": 3600.0, "options": {"expires": 3600}},
+    "scorecards": {"task": "ocpi.tasks.write_scorecards", "schedule": 900.0, "options": {"expires": 900}},
     "watch": {"task": "ocpi.tasks.watch", "schedule": 10.0, "options": {"expires": 10}},
     "days": {"task": "ocpi.tasks.close_days", "schedule": 1800.0, "options": {"expires": 1800}},
     "reconcile": {"task": "ocpi.tasks.reconcile_deliveries", "schedule": _NIGHTLY, "options": {"expires": 3600}},
@@ -248,7 +249,10 @@ UNFOLD = {
     "SHOW_VIEW_ON_SITE": False,
     "SHOW_BACK_BUTTON": True,
     "BORDER_RADIUS": "6px",
-    "STYLES": [lambda request: static("ocpi/admin.css")],
+    "STYLES": [
+        lambda request: static("ocpi/admin.css"),
+        lambda request: static("ocpi/workplace.css"),
+    ],
     "SITE_FAVICONS": [
         {"rel": "icon", "type": "image/svg+xml", "href": lambda request: static("ocpi/favicon.svg")},
     ],

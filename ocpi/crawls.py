@@ -36,12 +36,12 @@ _COMPLETE = """
         ORDER BY id DESC LIMIT 1)
 """
 _LATEST = """
-    SELECT found.*, environment FROM unnest(%(tenants)s::bigint[]) wanted CROSS JOIN unnest(%(kinds)s::text[]) list
-    CROSS JOIN unnest(%(environments)s::text[]) environment CROSS JOIN LATERAL (
+    SELECT found.*, side.environment FROM unnest(%(tenants)s::bigint[]) wanted CROSS JOIN unnest(%(kinds)s::text[]) list
+    CROSS JOIN unnest(%(environments)s::text[]) side (environment) CROSS JOIN LATERAL (
         SELECT c.* FROM ocpi_crawl c LEFT JOIN tenants_token t ON t.id = c.token_id
         LEFT JOIN tenants_oauthclient o ON o.id = c.oauth_client_id
         WHERE c.tenant_id = wanted AND c.kind = list AND c.finished_at IS NOT NULL
-        AND (environment = '' OR coalesce(t.environment, o.environment, '') IN ('', environment))
+        AND (side.environment = '' OR coalesce(t.environment, o.environment, '') IN ('', side.environment))
         ORDER BY c.id DESC LIMIT 1
     ) found
 """

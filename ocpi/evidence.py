@@ -7,8 +7,9 @@ Source: protocol §7.1.
 import datetime as dt
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import NamedTuple
 
-from django.db.models import Count, F, Max, Q
+from django.db.models import F, Q
 
 from ocpi import crawls, overview
 from ocpi.models import Crawl
@@ -48,10 +49,22 @@ _ACCEPTED = f"""
     )
     SELECT environment, kind, method, max(started_at) FROM made GROUP BY 1, 2, 3
 """
-_UNKNOWN = """
-    SELECT count(*) FROM (SELECT DISTINCT unnest(tariff_ids) FROM ocpi_location WHERE tenant_id = %(tenant)s) named (id)
-    WHERE NOT EXISTS (
-        SELECT FROM ocpi_tariff t WHERE t.tenant_id = %(tenant)s AND lower(t.ocpi_id) = named.id AND t.deleted_at IS NULL)
+_OBJECTS = """
+    SELECT t.count, t.warned, named.unknown, greatest(l.at, t.at) FROM
+        (SELECT count(*) FILTER (WHERE deleted_at IS NULL) AS count, max(received_at) AS at,
+            count(*) FILTER (WHERE deleted_at IS NULL AND warnings <> '{}') AS warned
+        FROM ocpi_tariff WHERE tenant_id = %(tenant)s) t,
+        (SELECT max(received_at) AS at FROM ocpi_location WHERE tenant_id = %(tenant)s) l,
+        (SELECT count(*) AS unknown
+        FROM (SELECT DISTINCT unnest(tariff_ids) AS id FROM ocpi_location WHERE tenant_id = %(tenant)s) n
+        WHERE NOT EXISTS (SELECT FROM ocpi_tariff
+            WHERE tenant_id = %(tenant)s AND lower(ocpi_id) = n.id AND deleted_at IS NULL)) named
+"""
+_PUSHED = """
+    SELECT count(*) FILTER (WHERE state = 'dirty'), count(*) FILTER (WHERE state = 'rejected'),
+        min(least(changed_at, next_changed_at)) FILTER (WHERE state = 'dirty')
+    FROM ocpi_push WHERE connection_id = ANY(%(connections)s)
+        AND (state = 'dirty' OR state = 'rejected' AND tenant_id = %(tenant)s)
 """
 
 
@@ -100,24 +113,33 @@ class Facts:
 
 def read(tenant: Tenant) -> Facts:
     """Return what is known of a tenant."""
-    locations = tenant.locations.aggregate(at=Max("received_at"))["at"]
-    tariffs = tenant.tariffs.filter(deleted_at=None).aggregate(
-        count=Count("pk"), warned=Count("pk", filter=~Q(warnings=[])), at=Max("received_at")
-    )
-    uploaded = [at for at in (locations, tariffs.pop("at")) if at]
-    unknown = sql.run(_UNKNOWN, {"tenant": tenant.pk}).fetchone() or (0,)
-    lines = overview.tariff_warnings(tenant) if tariffs["warned"] else []
+    count, warned, unknown, uploaded_at = sql.run(_OBJECTS, {"tenant": tenant.pk}).fetchone() or (0, 0, 0, None)
+    lines = overview.tariff_warnings(tenant) if warned else []
     connections = tenant.connections.filter(is_retired=False).select_related("service_account", "tenant")
     return Facts(
         tenant=tenant,
         credentials=_credentials(tenant),
         standing=overview.standing(tenant),
-        tariffs=Tariffs(lines=lines, unknown=unknown[0], **tariffs),
+        tariffs=Tariffs(count, warned, lines, unknown),
         connections={one.environment: one for one in connections},
         crawls=crawls.by_environment(tenant),
         accepted=_accepted(tenant),
-        uploaded_at=max(uploaded, default=None),
+        uploaded_at=uploaded_at,
     )
+
+
+class Pushed(NamedTuple):
+    """What NDW lacks of a tenant: how much waits, how much it refused, and since when the oldest with a clock waits."""
+
+    waiting: int
+    rejected: int
+    since: dt.datetime | None
+
+
+def pushed(facts: Facts) -> Pushed:
+    """Return what NDW lacks, over the connections in use. One query."""
+    wanted = {"tenant": facts.tenant.pk, "connections": [one.pk for one in facts.connections.values()]}
+    return Pushed(*(sql.run(_PUSHED, wanted).fetchone() or (0, 0, None)))
 
 
 def _credentials(tenant: Tenant) -> list[Credential]:

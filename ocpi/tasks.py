@@ -7,7 +7,20 @@ it has not acknowledged in the middle (and, while Redis is away, itself: kombu 5
 from celery import shared_task
 from django.db.models import F, Q
 
-from ocpi import alarms, backlog, clock, counts, crawls, doorbell, imports, push, recheck, reconcile, sources
+from ocpi import (
+    alarms,
+    backlog,
+    clock,
+    counts,
+    crawls,
+    doorbell,
+    imports,
+    push,
+    recheck,
+    reconcile,
+    scorecards,
+    sources,
+)
 from tenants.models import Connection
 
 
@@ -86,3 +99,9 @@ def close_days() -> int:
 def prune_crawls() -> int:
     """Forget NDW's crawls of long ago."""
     return crawls.prune()
+
+
+@shared_task(acks_late=False)
+def write_scorecards() -> int:
+    """Write down how completely the tenants fill in their fields today."""
+    return scorecards.write()

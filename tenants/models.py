@@ -217,11 +217,15 @@ class Credential(models.Model):
         self.digest = secrets.digest(value)
         self._named(prefix)
         with transaction.atomic():
-            siblings = type(self).objects.live().filter(self._siblings()).order_by("-created_at", "-pk")
-            surplus = siblings.values_list("pk", flat=True)[self.LIVE_AT_A_TIME - 1 :]
-            type(self).objects.filter(pk__in=list(surplus)).update(revoked_at=timezone.now())
+            surplus = [one.pk for one in self.surplus()]
+            type(self).objects.filter(pk__in=surplus).update(revoked_at=timezone.now())
             self.save()
         return value
+
+    def surplus(self) -> models.QuerySet:
+        """Return which live ones end when this new one is issued."""
+        siblings = type(self).objects.live().filter(self._siblings()).order_by("-created_at", "-pk")
+        return siblings[self.LIVE_AT_A_TIME - 1 :]
 
     def _named(self, prefix: str) -> None:
         """Keep the part of the value that may be seen."""

@@ -61,9 +61,9 @@ def credentials(of: Tenant | None, *, upload: bool, pull: bool, oauth: bool, env
     return issued
 
 
-def urls(of: Tenant) -> dict[str, str]:
-    """Return the URLs NDW is given for a party."""
-    root = f"{settings.PUBLIC_URL or 'http://localhost:8000'}/ocpi/sender/{of.country_code}/{of.party_id}"
+def urls(of: Tenant, base: str = "") -> dict[str, str]:
+    """Return the URLs NDW is given for a party, below the address we are reached at."""
+    root = f"{base or settings.PUBLIC_URL or 'http://localhost:8000'}/ocpi/sender/{of.country_code}/{of.party_id}"
     return {
         "locations_url": f"{root}/2.2.1/locations",
         "tariffs_url": f"{root}/2.2.1/tariffs",
