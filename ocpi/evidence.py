@@ -5,15 +5,16 @@ Source: protocol §7.1.
 """
 
 import datetime as dt
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from django.db.models import F, Q
+from django.db.models import Count, F, Max, Q, Sum
 
-from ocpi import crawls, overview
+from ocpi import crawls
 from ocpi.models import Crawl
-from ocpi.plans import Line, Standing
+from ocpi.plans import Lot, Standing
 from tenants import sql
 from tenants.models import Connection, Credential, OAuthClient, Tenant, Token
 
@@ -25,12 +26,12 @@ _PUSHES = """
         AND p.{kind}_id IS NOT NULL AND p.accepted_at IS NOT NULL AND p.priority {is_delete} 4 LIMIT %(objects)s)
 """
 _ATTEMPTS = """
-    (SELECT a.method, a.started_at FROM ocpi_pushattempt a WHERE a.push_id = some.id AND a.outcome = 'delivered'
+    (SELECT a.method, a.started_at FROM ocpi_pushattempt a WHERE a.push_id = sample.id AND a.outcome = 'delivered'
         ORDER BY a.started_at {order} LIMIT %(objects)s)
 """
 _ACCEPTED = f"""
     WITH c AS (SELECT id, environment FROM tenants_connection WHERE tenant_id = %(tenant)s),
-    some AS (
+    sample AS (
         SELECT c.environment, one.* FROM c CROSS JOIN LATERAL (
             {_PUSHES.format(kind="location", is_delete="<>")} UNION ALL {_PUSHES.format(kind="tariff", is_delete="<>")}
             UNION ALL {_PUSHES.format(kind="tariff", is_delete="=")}) one
@@ -41,24 +42,13 @@ _ACCEPTED = f"""
         ORDER BY changed_at DESC LIMIT %(newest)s
     ),
     made AS (
-        SELECT some.environment, some.kind, one.* FROM some CROSS JOIN LATERAL (
+        SELECT sample.environment, sample.kind, one.* FROM sample CROSS JOIN LATERAL (
             {_ATTEMPTS.format(order="")} UNION ALL {_ATTEMPTS.format(order="DESC")}) one
         UNION ALL
         SELECT c.environment, CASE WHEN p.location_id IS NULL THEN 'tariff' ELSE 'location' END, n.method, n.started_at
         FROM newest n JOIN ocpi_push p ON p.id = n.push_id JOIN c ON c.id = p.connection_id
     )
     SELECT environment, kind, method, max(started_at) FROM made GROUP BY 1, 2, 3
-"""
-_OBJECTS = """
-    SELECT t.count, t.warned, named.unknown, greatest(l.at, t.at) FROM
-        (SELECT count(*) FILTER (WHERE deleted_at IS NULL) AS count, max(received_at) AS at,
-            count(*) FILTER (WHERE deleted_at IS NULL AND warnings <> '{}') AS warned
-        FROM ocpi_tariff WHERE tenant_id = %(tenant)s) t,
-        (SELECT max(received_at) AS at FROM ocpi_location WHERE tenant_id = %(tenant)s) l,
-        (SELECT count(*) AS unknown
-        FROM (SELECT DISTINCT unnest(tariff_ids) AS id FROM ocpi_location WHERE tenant_id = %(tenant)s) n
-        WHERE NOT EXISTS (SELECT FROM ocpi_tariff
-            WHERE tenant_id = %(tenant)s AND lower(ocpi_id) = n.id AND deleted_at IS NULL)) named
 """
 _PUSHED = """
     SELECT count(*) FILTER (WHERE state = 'dirty'), count(*) FILTER (WHERE state = 'rejected'),
@@ -70,12 +60,11 @@ _PUSHED = """
 
 @dataclass(frozen=True)
 class Tariffs:
-    """How a tenant's Tariffs are: how many, with warnings, what those are, and how many ids connectors name in vain."""
+    """How a tenant's Tariffs are: how many, how many with a warning, and with which."""
 
     count: int
     warned: int
-    lines: list[Line]
-    unknown: int
+    rules: Counter[str]
 
     @property
     def percent(self) -> int:
@@ -112,20 +101,43 @@ class Facts:
 
 
 def read(tenant: Tenant) -> Facts:
-    """Return what is known of a tenant."""
-    count, warned, unknown, uploaded_at = sql.run(_OBJECTS, {"tenant": tenant.pk}).fetchone() or (0, 0, 0, None)
-    lines = overview.tariff_warnings(tenant) if warned else []
+    """Return what is known of a tenant. Seven queries, two of which look at each object's row."""
+    standing, located_at = _locations(tenant)
+    tariffs, priced_at = _tariffs(tenant)
     connections = tenant.connections.filter(is_retired=False).select_related("service_account", "tenant")
     return Facts(
         tenant=tenant,
         credentials=_credentials(tenant),
-        standing=overview.standing(tenant),
-        tariffs=Tariffs(count, warned, lines, unknown),
+        standing=standing,
+        tariffs=tariffs,
         connections={one.environment: one for one in connections},
         crawls=crawls.by_environment(tenant),
         accepted=_accepted(tenant),
-        uploaded_at=uploaded_at,
+        uploaded_at=max((at for at in (located_at, priced_at) if at), default=None),
     )
+
+
+def _locations(tenant: Tenant) -> tuple[Standing, dt.datetime | None]:
+    """Return the standing without warnings, and when the last Location came in."""
+    alike = tenant.locations.order_by().values_list("is_shown", "publish", "gaps")
+    rows = list(alike.annotate(Count("pk"), Sum("evse_count"), Max("received_at")))
+    lots = (
+        Lot(tenant.pk, is_shown, publish, frozenset(gaps), frozenset(), count, evses)
+        for is_shown, publish, gaps, count, evses, _at in rows
+    )
+    return Standing(tuple(lots)), max((row[-1] for row in rows), default=None)
+
+
+def _tariffs(tenant: Tenant) -> tuple[Tariffs, dt.datetime | None]:
+    """Return how the Tariffs are, and when the last one came in."""
+    alike = tenant.tariffs.filter(deleted_at=None).order_by().values_list("warnings")
+    rows = list(alike.annotate(Count("pk"), Max("received_at")))
+    rules: Counter[str] = Counter()
+    for warnings, count, _at in rows:
+        rules.update(dict.fromkeys(warnings, count))
+    warned = sum(count for warnings, count, _at in rows if warnings)
+    total = sum(count for _warnings, count, _at in rows)
+    return Tariffs(total, warned, rules), max((row[-1] for row in rows), default=None)
 
 
 class Pushed(NamedTuple):

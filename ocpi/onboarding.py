@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy, ngettext
+from django.utils.translation import gettext_lazy
 
 from ocpi.evidence import Facts
 from ocpi.models import Crawl
@@ -119,19 +119,12 @@ def _tariffs(facts: Facts) -> Evidence:
         _("%(percent)s %% of %(count)s Tariffs have no warning")
         % {"percent": tariffs.percent, "count": f"{tariffs.count:,}"}
     ]
-    if tariffs.lines:
-        worst = sorted(tariffs.lines, key=lambda line: (-line.objects, line.rule))[:WORST]
-        named = ", ".join(f"{line.rule} ({line.objects:,})" for line in worst)
+    if tariffs.warned:
+        worst = sorted(tariffs.rules.items(), key=lambda one: (-one[1], one[0]))[:WORST]
+        named = ", ".join(f"{rule} ({count:,})" for rule, count in worst)
         words.append(_("most often: %(rules)s") % {"rules": named})
-    if tariffs.unknown:
-        text = ngettext(
-            "connectors name %(count)s Tariff that is not there",
-            "connectors name %(count)s Tariffs that are not there",
-            tariffs.unknown,
-        )
-        words.append(text % {"count": f"{tariffs.unknown:,}"})
-    links = [Link(_("Problems"), "ocpi_problems_cpo", (tenant,))] if tariffs.unknown or tariffs.lines else []
-    return Evidence(State.UNDER_WAY if tariffs.unknown else State.READY, words, links)
+    links = [Link(_("Problems"), "ocpi_problems_cpo", (tenant,))] if tariffs.warned else []
+    return Evidence(State.UNDER_WAY if tariffs.warned else State.READY, words, links)
 
 
 def _crawled(environment: str) -> Callable[[Facts], Evidence]:

@@ -119,7 +119,7 @@ def averages() -> tuple[dict[str, float], int]:
     Each tenant counts as one, with its latest row, and in a field only where it has objects to fill it in.
     """
     since = timezone.localdate() - dt.timedelta(days=RECENT_DAYS - 1)
-    rows = Scorecard.objects.filter(day__gte=since).order_by("tenant", "-day").distinct("tenant")
+    rows = Scorecard.objects.filter(day__gte=since).order_by("tenant_id", "-day").distinct("tenant_id")
     shares: dict[str, list[float]] = {}
     count = 0
     for row in rows:

@@ -125,11 +125,11 @@ def _step(request: HttpRequest, step: Step) -> dict[str, Any]:
 @permission_required("tenants.change_tenant", raise_exception=True)
 @may_look
 @require_POST
-def tick(request: HttpRequest, party: str, number: int) -> HttpResponse:
+def tick(request: HttpRequest, party: str, number: str) -> HttpResponse:
     """Tick a step, or take the tick back."""
     tenant = find(request, party)
     facts = evidence.read(tenant)
-    step = next((one for one in onboarding.steps(facts) if one.number == number), None)
+    step = next((one for one in onboarding.steps(facts) if one.number == int(number)), None)
     if step is None or request.POST.get("do") not in ("tick", "untick"):
         raise Http404("No such step.")
     if request.POST["do"] == "untick":
