@@ -93,5 +93,4 @@ def _latest(tenants: Iterable[Tenant], environments: list[str]) -> Any:
 
 def prune() -> int:
     """Forget crawls of long ago; return how many."""
-    old = Crawl.objects.filter(started_at__lt=timezone.now() - dt.timedelta(days=KEPT_DAYS))
-    return old._raw_delete(old.db)
+    return Crawl.objects.filter(started_at__lt=timezone.now() - dt.timedelta(days=KEPT_DAYS)).delete()[0]

@@ -152,7 +152,7 @@ def test_page_of_a_new_tenant_says_what_to_do_next(boss, cpo):
     assert page.count("nothing yet") == 9
     assert "None yet: nothing is pushed to NDW. Connect to NDW" in page
     assert "None yet: issue them on the hand-over sheets." in page
-    assert "None yet: the first is written within a quarter of an hour of the first Location." in page
+    assert "None yet: the first is written within minutes of the first Location." in page
 
 
 def test_scorecard_stands_against_the_average_with_its_trend(boss, cpo, rival):
