@@ -245,6 +245,8 @@ CELERY_BEAT_SCHEDULE = {
     "prune_imports": {"task": "ocpi.tasks.prune_imports", "schedule": 3600.0, "options": {"expires": 3600}},
     "prune": {"task": "ocpi.tasks.prune_attempts", "schedule": 3600.0, "options": {"expires": 3600}},
     "prune_versions": {"task": "ocpi.tasks.prune_versions", "schedule": 3600.0, "options": {"expires": 3600}},
+    "prune_crawls": {"task": "ocpi.tasks.prune_crawls", "schedule": 3600.0, "options": {"expires": 3600}},
+    "scorecards": {"task": "ocpi.tasks.write_scorecards", "schedule": 60.0, "options": {"expires": 60}},
     "watch": {"task": "ocpi.tasks.watch", "schedule": 10.0, "options": {"expires": 10}},
     "days": {"task": "ocpi.tasks.close_days", "schedule": 1800.0, "options": {"expires": 1800}},
     "statuses": {"task": "ocpi.tasks.watch_statuses", "schedule": 60.0, "options": {"expires": 60, "queue": "imports"}},
@@ -302,7 +304,11 @@ UNFOLD = {
     "SHOW_VIEW_ON_SITE": False,
     "SHOW_BACK_BUTTON": True,
     "BORDER_RADIUS": "6px",
-    "STYLES": [lambda request: static("ocpi/admin.css"), lambda request: static("ocpi/history.css")],
+    "STYLES": [
+        lambda request: static("ocpi/admin.css"),
+        lambda request: static("ocpi/history.css"),
+        lambda request: static("ocpi/workplace.css"),
+    ],
     "SITE_FAVICONS": [
         {"rel": "icon", "type": "image/svg+xml", "href": lambda request: static("ocpi/favicon.svg")},
     ],

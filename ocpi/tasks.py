@@ -12,6 +12,7 @@ from ocpi import (
     backlog,
     clock,
     counts,
+    crawls,
     digests,
     doorbell,
     history,
@@ -19,6 +20,7 @@ from ocpi import (
     push,
     recheck,
     reconcile,
+    scorecards,
     sources,
 )
 from ocpi import watch as lookouts
@@ -112,3 +114,15 @@ def watch_statuses() -> bool:
 def mail_digests() -> int:
     """Mail tenants what the status watch found, once a day."""
     return digests.send()
+
+
+@shared_task(acks_late=False)
+def prune_crawls() -> int:
+    """Forget NDW's crawls of long ago."""
+    return crawls.prune()
+
+
+@shared_task(acks_late=False)
+def write_scorecards() -> int:
+    """Write down how completely the tenants fill in their fields today."""
+    return scorecards.write()

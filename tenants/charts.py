@@ -14,9 +14,9 @@ def bars(values: Sequence[float], labels: Sequence[str], title: str, *, top: flo
     step = WIDTH / max(len(values), 1)
     drawn = format_html_join(
         "",
-        '<rect x="{:.1f}" y="{:.1f}" width="{:.1f}" height="{:.1f}"><title>{}</title></rect>',
+        '<rect x="{}" y="{}" width="{}" height="{}"><title>{}</title></rect>',
         (
-            (number * step, HEIGHT - high, max(step - 1, 0.5), high, f"{label}: {value:g}")
+            (*_round(number * step, HEIGHT - high, max(step - 1, 0.5), high), f"{label}: {value:g}")
             for number, (value, label) in enumerate(zip(values, labels, strict=True))
             for high in [_height(value, highest)]
         ),
@@ -42,8 +42,8 @@ def line(values: Sequence[float | None], labels: Sequence[str], title: str, *, t
         is_drawing = point is not None
     dots = format_html_join(
         "",
-        '<circle cx="{:.1f}" cy="{:.1f}" r="2"><title>{}</title></circle>',
-        ((x, y, f"{label}: {value:g}") for x, y, label, value in filter(None, points)),
+        '<circle cx="{}" cy="{}" r="2"><title>{}</title></circle>',
+        ((*_round(x, y), f"{label}: {value:g}") for x, y, label, value in filter(None, points)),
     )
     return _chart(format_html('<path d="{}"/>{}', " ".join(path), dots), title, "line")
 
@@ -57,3 +57,7 @@ def _chart(drawn: SafeString, title: str, kind: str) -> SafeString:
         '<svg class="chart {}" viewBox="0 0 {} {}" preserveAspectRatio="none" role="img" aria-label="{}">{}</svg>',
         kind, WIDTH, HEIGHT, title, drawn,
     )  # fmt: skip
+
+
+def _round(*lengths: float) -> list[str]:
+    return [f"{length:.1f}" for length in lengths]

@@ -12,6 +12,7 @@ from django.db import models, transaction
 from django.db.models import Q
 from django.db.models.functions import Now, Upper
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from tenants import secrets, sql
 
@@ -216,11 +217,15 @@ class Credential(models.Model):
         self.digest = secrets.digest(value)
         self._named(prefix)
         with transaction.atomic():
-            siblings = type(self).objects.live().filter(**self._siblings()).order_by("-created_at", "-pk")
-            surplus = siblings.values_list("pk", flat=True)[self.LIVE_AT_A_TIME - 1 :]
-            type(self).objects.filter(pk__in=list(surplus)).update(revoked_at=timezone.now())
+            surplus = [one.pk for one in self.surplus()]
+            type(self).objects.filter(pk__in=surplus).update(revoked_at=timezone.now())
             self.save()
         return value
+
+    def surplus(self) -> models.QuerySet:
+        """Return which live ones end when this new one is issued."""
+        siblings = type(self).objects.live().filter(self._siblings()).order_by("-created_at", "-pk")
+        return siblings[self.LIVE_AT_A_TIME - 1 :]
 
     def _named(self, prefix: str) -> None:
         """Keep the part of the value that may be seen."""
@@ -231,9 +236,10 @@ class Credential(models.Model):
         """Return the part of the value that may be seen."""
         raise NotImplementedError
 
-    def _siblings(self) -> dict:
-        """Say which credentials count together for LIVE_AT_A_TIME."""
-        return {"tenant": self.tenant}
+    def _siblings(self) -> Q:
+        """Say which credentials count together for LIVE_AT_A_TIME: one that is for no environment counts in each."""
+        environments = Q(environment__in=["", self.environment]) if self.environment else Q()
+        return Q(tenant=self.tenant) & environments
 
     def touch(self) -> None:
         """Note the use, at most once a minute: an upload must not pay for it with a write."""
@@ -277,8 +283,13 @@ class Token(Credential):
         """Return how the token begins."""
         return self.prefix
 
-    def _siblings(self) -> dict:
-        return super()._siblings() | {"purpose": self.purpose}
+    def _siblings(self) -> Q:
+        return super()._siblings() & Q(purpose=self.purpose)
+
+    def clean(self) -> None:
+        """Refuse an environment for what no NDW pulls with."""
+        if self.environment and self.purpose != self.Purpose.PULL:
+            raise ValidationError({"environment": _("Only a pull token has one.")})
 
 
 class OAuthClient(Credential):

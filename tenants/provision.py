@@ -45,22 +45,25 @@ def connection(
     return made
 
 
-def credentials(of: Tenant | None, *, upload: bool, pull: bool, oauth: bool) -> dict[str, Any]:
-    """Issue what is asked, shown this once; None for the rest. `of` None: for all tenants (pull only)."""
+def credentials(of: Tenant | None, *, upload: bool, pull: bool, oauth: bool, environment: str = "") -> dict[str, Any]:
+    """Issue what is asked, shown this once; None for the rest. `of` None: for all tenants (pull only).
+
+    `environment` is NDW's that will pull with it, where that is known.
+    """
     issued: dict[str, Any] = dict.fromkeys(("upload_token", "pull_token", "oauth_client_id", "oauth_client_secret"))
     if upload:
         issued["upload_token"] = Token(tenant=of, purpose=Token.Purpose.UPLOAD).issue()
     if pull:
-        issued["pull_token"] = Token(tenant=of, purpose=Token.Purpose.PULL).issue()
+        issued["pull_token"] = Token(tenant=of, purpose=Token.Purpose.PULL, environment=environment).issue()
     if oauth:
-        client = OAuthClient(tenant=of)
+        client = OAuthClient(tenant=of, environment=environment)
         issued |= {"oauth_client_secret": client.issue(), "oauth_client_id": client.client_id}
     return issued
 
 
-def urls(of: Tenant) -> dict[str, str]:
-    """Return the URLs NDW is given for a party."""
-    root = f"{settings.PUBLIC_URL or 'http://localhost:8000'}/ocpi/sender/{of.country_code}/{of.party_id}"
+def urls(of: Tenant, base: str = "") -> dict[str, str]:
+    """Return the URLs NDW is given for a party, below the address we are reached at."""
+    root = f"{base or settings.PUBLIC_URL or 'http://localhost:8000'}/ocpi/sender/{of.country_code}/{of.party_id}"
     return {
         "locations_url": f"{root}/2.2.1/locations",
         "tariffs_url": f"{root}/2.2.1/tariffs",

@@ -126,7 +126,7 @@ def one_cpo(request: HttpRequest, party: str) -> HttpResponse:
         "profile": profiles.AFIR_2025_655,
         "api_url": _api_url(request, gaps),
         "all_url": html.url("ocpi_problems"),
-        "tenant_url": html.url("tenants_tenant_change", tenant.pk),
+        "tenant_url": html.url("tenants_tenant_workplace", tenant),
     }
     return _page(request, "admin/problems_cpo.html", context)
 

@@ -56,7 +56,7 @@ class CredentialAdmin(ModelAdmin):
     """Issue and revoke; a credential is shown in the one answer that makes it and is never changed."""
 
     form = CredentialForm
-    list_filter = [CredentialStateFilter, ("tenant", AutocompleteSelectFilter)]
+    list_filter = [CredentialStateFilter, "environment", ("tenant", AutocompleteSelectFilter)]
     list_filter_submit = True
     list_select_related = ["tenant"]
     search_fields = ["note", "tenant__party_id", "tenant__name"]
@@ -163,19 +163,19 @@ class CredentialAdmin(ModelAdmin):
 class TokenAdmin(CredentialAdmin):
     """Upload tokens of CPOs, pull tokens of NDW."""
 
-    list_display = ["prefix", "purpose", "covers", "state", "last_used", "created", "expires", "note"]
+    list_display = ["prefix", "purpose", "environment", "covers", "state", "last_used", "created", "expires", "note"]
     list_filter = ["purpose", *CredentialAdmin.list_filter]
     search_fields = ["prefix", *CredentialAdmin.search_fields]
-    asked = ["purpose", "tenant", "expires_at", "note"]
+    asked = ["purpose", "tenant", "environment", "expires_at", "note"]
 
 
 @admin.register(OAuthClient)
 class OAuthClientAdmin(CredentialAdmin):
     """NDW's clients at our token endpoint."""
 
-    list_display = ["client_id", "covers", "state", "last_used", "created", "expires", "note"]
+    list_display = ["client_id", "environment", "covers", "state", "last_used", "created", "expires", "note"]
     search_fields = ["client_id", *CredentialAdmin.search_fields]
-    asked = ["tenant", "expires_at", "note"]
+    asked = ["tenant", "environment", "expires_at", "note"]
     actions_detail = [*CredentialAdmin.actions_detail, "end_access_tokens"]
     since = html.moment("not_before", "access tokens from")
 

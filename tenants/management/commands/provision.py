@@ -33,7 +33,11 @@ class Command(BaseCommand):
             "--all-tenants", action="store_true", help="pull credentials cover all tenants, later ones too"
         )
         group = parser.add_argument_group("connection to NDW (all five together)")
-        group.add_argument("--connection", choices=provision.ENVIRONMENTS, help="deliver changes to this environment")
+        group.add_argument(
+            "--connection",
+            choices=provision.ENVIRONMENTS,
+            help="deliver changes to this environment; the pull credentials are for it",
+        )
         group.add_argument("--push-url", help="what stands before /locations/{cc}/{party}/… and /tariffs/…")
         group.add_argument("--token-url", help="where NDW's IAM server issues access tokens")
         group.add_argument("--client-id", help="our client at NDW's IAM server")
@@ -61,7 +65,13 @@ class Command(BaseCommand):
             provision.connection(tenant, options["connection"], **{name: options[name] for name in _OF_CONNECTION})
         issued = provision.credentials(tenant, upload=options["upload_token"], pull=False, oauth=False)
         covers = None if options["all_tenants"] else tenant
-        pull = provision.credentials(covers, upload=False, pull=options["pull_token"], oauth=options["oauth_client"])
+        pull = provision.credentials(
+            covers,
+            upload=False,
+            pull=options["pull_token"],
+            oauth=options["oauth_client"],
+            environment=options["connection"] or "",
+        )
         issued |= {name: value for name, value in pull.items() if value}
         return {"tenant": str(tenant)} | issued | provision.urls(tenant)
 
