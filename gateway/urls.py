@@ -3,12 +3,14 @@
 from django.contrib import admin
 from django.urls import include, path, re_path
 from django.views.generic import RedirectView
+from django.views.i18n import set_language
 
 from ocpi import docs, health, metrics
 from tenants import oauth
 
 urlpatterns = [
     path("", RedirectView.as_view(url="/admin/")),
+    path("admin/language/", set_language, name="set_language"),
     path("admin/", admin.site.urls),
     path("oauth/token", oauth.token_view, name="oauth-token"),
     path("healthz", health.healthz, name="healthz"),

@@ -1,15 +1,19 @@
-"""What every API request has in common: message ids, JSON whatever happens, no redirects, no caching."""
+"""What every API request has in common: message ids, JSON whatever happens, no redirects, no caching, English."""
 
 import re
 import uuid
 from collections.abc import Callable
 
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse
+from django.middleware.locale import LocaleMiddleware
+from django.utils import translation
 
 from ocpi import compression, errors
 from ocpi.envelope import correlation_id
 
 API_PATHS = ("/ocpi/", "/api/", "/oauth/")
+ADMIN_PATH = "/admin/"
 _PRINTABLE = re.compile(r"[\x21-\x7e]{1,100}")
 _ASCII = re.compile(r"[\x20-\x7e]*")
 _NOT_UTF8 = re.compile(r"%[89A-F][0-9A-F]")
@@ -52,3 +56,18 @@ def _can_name_something(path: str) -> bool:
     Django has decoded the path by now, and has put back as %FF what was no UTF-8: that would be another id.
     """
     return bool(_ASCII.fullmatch(path)) and not _NOT_UTF8.search(path)
+
+
+class LanguageMiddleware(LocaleMiddleware):
+    """Speak the reader's language on the admin's pages only: what machines read is English and varies with no language."""
+
+    def process_request(self, request: HttpRequest) -> None:
+        """Choose the language; a thread remembers that of the request before."""
+        if request.path_info.startswith(ADMIN_PATH):
+            super().process_request(request)
+        else:
+            translation.activate(settings.LANGUAGE_CODE)
+
+    def process_response(self, request: HttpRequest, response: HttpResponse) -> HttpResponse:
+        """Name the language of a page."""
+        return super().process_response(request, response) if request.path_info.startswith(ADMIN_PATH) else response

@@ -7,7 +7,7 @@ it has not acknowledged in the middle (and, while Redis is away, itself: kombu 5
 from celery import shared_task
 from django.db.models import F, Q
 
-from ocpi import alarms, backlog, clock, counts, doorbell, imports, push, recheck, reconcile, sources
+from ocpi import alarms, backlog, clock, counts, doorbell, imports, push, recheck, reconcile, sources, tally
 from tenants.models import Connection
 
 
@@ -43,6 +43,12 @@ def run_imports() -> None:
 def prune_imports() -> int:
     """Delete bulk uploads of long ago."""
     return imports.prune()
+
+
+@shared_task(acks_late=False)
+def prune_uploads() -> int:
+    """Forget how much was uploaded in hours of long ago."""
+    return tally.prune()
 
 
 @shared_task(acks_late=False, time_limit=3900)

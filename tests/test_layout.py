@@ -63,7 +63,7 @@ ORDER = [
     ["ocpi.models.objects"],
     ["ocpi.models.deliveries", "ocpi.models.imports", "ocpi.models.console"],
     ["ocpi.models"],
-    ["ocpi.tokens", "ocpi.counts", "ocpi.queue", "ocpi.documents", "ocpi.doorbell", "ocpi.intake"],
+    ["ocpi.tokens", "ocpi.counts", "ocpi.queue", "ocpi.documents", "ocpi.doorbell", "ocpi.intake", "ocpi.tally"],
     ["ocpi.push", "ocpi.backlog", "ocpi.clock", "ocpi.crawl"],
     ["ocpi.rows", "ocpi.problems", "ocpi.plans", "ocpi.deliveries", "ocpi.causes", "ocpi.reconcile"],
     ["ocpi.store", "ocpi.overview", "ocpi.alarms", "ocpi.proof", "ocpi.metrics"],
@@ -72,7 +72,7 @@ ORDER = [
     ["ocpi.sources"],
     ["ocpi.tasks"],
     ["ocpi.views"],
-    ["ocpi.receive", "ocpi.serve", "ocpi.api", "ocpi.admin.lists", "ocpi.admin.tables"],
+    ["ocpi.receive", "ocpi.serve", "ocpi.api", "ocpi.admin.lists", "ocpi.admin.tables", "ocpi.admin.look"],
     [
         "ocpi.api_deliveries",
         "ocpi.api_imports",
