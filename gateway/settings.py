@@ -210,6 +210,7 @@ CELERY_BEAT_SCHEDULE = {
     "prune_imports": {"task": "ocpi.tasks.prune_imports", "schedule": 3600.0, "options": {"expires": 3600}},
     "prune": {"task": "ocpi.tasks.prune_attempts", "schedule": 3600.0, "options": {"expires": 3600}},
     "prune_uploads": {"task": "ocpi.tasks.prune_uploads", "schedule": 3600.0, "options": {"expires": 3600}},
+    "prune_crawls": {"task": "ocpi.tasks.prune_crawls", "schedule": 3600.0, "options": {"expires": 3600}},
     "watch": {"task": "ocpi.tasks.watch", "schedule": 10.0, "options": {"expires": 10}},
     "days": {"task": "ocpi.tasks.close_days", "schedule": 1800.0, "options": {"expires": 1800}},
     "reconcile": {"task": "ocpi.tasks.reconcile_deliveries", "schedule": _NIGHTLY, "options": {"expires": 3600}},

@@ -14,7 +14,7 @@ import hashlib
 import logging
 import re
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 from urllib.parse import urlencode
 
 import orjson
@@ -22,7 +22,7 @@ from django.http import HttpResponse
 from django.utils.cache import get_conditional_response
 from rest_framework.request import Request
 
-from ocpi import counts, envelope, errors
+from ocpi import counts, crawls, envelope, errors
 from ocpi.models import Location
 from ocpi.rules import canonical_time
 from ocpi.views import OcpiView, base_url, find, part_of
@@ -222,8 +222,10 @@ class ListView(SenderView):
         """Return one page, or 304 to who has it."""
         page = Page.asked_by(request.GET)
         if "If-None-Match" in request.headers:
-            answer = self.known(request, self._rows(page, with_bodies=False).tag)
+            rows = self._rows(page, with_bodies=False)
+            answer = self.known(request, rows.tag)
             if answer:
+                self._note(request, page, rows)
                 return answer
         rows = self._rows(page)
         next_url = None
@@ -233,8 +235,22 @@ class ListView(SenderView):
             "pull %s %ss: %s of %s from %s",
             self.tenant, self.kind, len(rows.documents), rows.total, page.after or page.offset,
         )  # fmt: skip
+        self._note(request, page, rows)
         answer = envelope.page(rows.documents, total=rows.total, limit=page.limit, next_url=next_url)
         return self.tagged(answer, rows.tag)
+
+    def _note(self, request: Request, page: Page, rows: "_Rows") -> None:
+        """Note the beginning and the end of a crawl; who asks for the head of a page takes nothing."""
+        if page.filters or request.method != "GET":
+            return
+        crawls.record(
+            self.tenant,
+            self.kind,
+            cast(Credential, request.auth),
+            is_first=page.after is None and page.offset == 0,
+            is_last=not rows.has_more and (page.after is not None or page.offset <= rows.total),
+            objects=page.offset + len(rows.versions),
+        )
 
     def _conditions(self, page: Page) -> tuple[str, dict[str, Any]]:
         conditions, parameters = [f"tenant_id = %(tenant)s AND {self.visible}"], {"tenant": self.tenant.pk}

@@ -7,7 +7,7 @@ it has not acknowledged in the middle (and, while Redis is away, itself: kombu 5
 from celery import shared_task
 from django.db.models import F, Q
 
-from ocpi import alarms, backlog, clock, counts, doorbell, imports, push, recheck, reconcile, sources, tally
+from ocpi import alarms, backlog, clock, counts, crawls, doorbell, imports, push, recheck, reconcile, sources, tally
 from tenants.models import Connection
 
 
@@ -86,3 +86,9 @@ def watch() -> int:
 def close_days() -> int:
     """Write down how soon NDW had the changes of the days that are over."""
     return clock.close_days()
+
+
+@shared_task(acks_late=False)
+def prune_crawls() -> int:
+    """Forget NDW's crawls of long ago."""
+    return crawls.prune()

@@ -85,26 +85,36 @@ EMPTY = {
     ),
     "tenants_token": Empty(
         gettext_lazy("No token yet"),
-        gettext_lazy("A CPO uploads with an upload token, NDW pulls with a pull token. Each is shown once, when it is made."),
+        gettext_lazy(
+            "A CPO uploads with an upload token, NDW pulls with a pull token. Each is shown once, when it is made."
+        ),
     ),
     "tenants_oauthclient": Empty(
         gettext_lazy("No OAuth2 client yet"),
-        gettext_lazy("NDW may pull with a client id and secret instead of a pull token; make one when NDW asks for it."),
+        gettext_lazy(
+            "NDW may pull with a client id and secret instead of a pull token; make one when NDW asks for it."
+        ),
     ),
     "tenants_serviceaccount": Empty(
         gettext_lazy("No service account yet"),
-        gettext_lazy("Pushing to NDW needs the client id and secret that NDW gave for its environment: put them here first."),
+        gettext_lazy(
+            "Pushing to NDW needs the client id and secret that NDW gave for its environment: put them here first."
+        ),
     ),
     "tenants_connection": Empty(
         gettext_lazy("No connection yet"),
-        gettext_lazy("Nothing is pushed without one. It wants a tenant, a service account and the push URL that NDW gave."),
+        gettext_lazy(
+            "Nothing is pushed without one. It wants a tenant, a service account and the push URL that NDW gave."
+        ),
         gettext_lazy("See the service accounts"),
         "tenants_serviceaccount_changelist",
         "tenants.view_serviceaccount",
     ),
     "ocpi_location": Empty(
         gettext_lazy("No Location yet"),
-        gettext_lazy("Locations come in with a CPO's first upload, from its own Sender, or from a file that you upload for it."),
+        gettext_lazy(
+            "Locations come in with a CPO's first upload, from its own Sender, or from a file that you upload for it."
+        ),
         gettext_lazy("See that the CPO has an upload token"),
         "tenants_token_changelist",
         "tenants.view_token",
@@ -118,11 +128,15 @@ EMPTY = {
     ),
     "ocpi_source": Empty(
         gettext_lazy("No source yet"),
-        gettext_lazy("A CPO that has an OCPI 2.2.1 Sender and no upload code is fetched from: give its URL and its token."),
+        gettext_lazy(
+            "A CPO that has an OCPI 2.2.1 Sender and no upload code is fetched from: give its URL and its token."
+        ),
     ),
     "ocpi_push": Empty(
         gettext_lazy("Nothing to push yet"),
-        gettext_lazy("There is a line here for every object and connection, from the first upload of a tenant that has one."),
+        gettext_lazy(
+            "There is a line here for every object and connection, from the first upload of a tenant that has one."
+        ),
         gettext_lazy("See the connections"),
         "tenants_connection_changelist",
         "tenants.view_connection",
