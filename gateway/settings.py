@@ -264,6 +264,7 @@ UNFOLD = {
     "STYLES": [
         lambda request: static("ocpi/admin.css"),
         lambda request: static("ocpi/look.css"),
+        lambda request: static("ocpi/home.css"),
     ],
     "SCRIPTS": [lambda request: static("ocpi/look.js")],
     "SITE_FAVICONS": [
@@ -306,6 +307,8 @@ UNFOLD = {
                     _page(_("Imports"), "upload_file", "ocpi.import")
                     | {"badge": "ocpi.admin.look.held", "badge_variant": "warning"},
                     _page(_("Sources"), "cloud_download", "ocpi.source"),
+                    _page(_("Uploads by the hour"), "bar_chart", "ocpi.uploadhour")
+                    | {"permission": lambda request: request.user.has_perm("ocpi.view_location")},
                 ],
             },
             {

@@ -18,7 +18,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from ocpi import intake, store
-from ocpi.models import Import, Location, Push, PushAttempt, Source, Tariff
+from ocpi.models import Import, Location, Push, PushAttempt, Source, Tariff, UploadHour
 from tenants import secrets
 from tenants.models import Connection, OAuthClient, ServiceAccount, Tenant, Token
 from tests.conftest import Caller
@@ -26,7 +26,7 @@ from tests.documents import evse_body
 from tests.factories import connect_to_nowhere, make_tenant, make_token, put_location, put_tariff
 
 MODELS = sorted(admin.site._registry, key=lambda model: model._meta.label)
-READ_ONLY = [Location, Tariff, Push, PushAttempt, Import]
+READ_ONLY = [Location, Tariff, Push, PushAttempt, Import, UploadHour]
 HOSTILE = "<script>alert('x')</script>"
 
 
@@ -91,6 +91,7 @@ def fill(numbers: range) -> None:
             attempt(push)
         tenant.pushes.filter(tariff=None).update(state="rejected", last_answer="OCPI 2001")
         intake.receive(tenant, "location", [b"{}"])
+        UploadHour.objects.create(tenant=tenant, hour=timezone.now().replace(minute=0, second=0, microsecond=0))
         User.objects.create_user(f"user{number}")
         Group.objects.create(name=f"group{number}")
 
@@ -222,7 +223,7 @@ def test_home_of_an_empty_gateway_says_how_to_begin(boss):
         ("Wait for its first upload", False),
     ]
     assert [card["number"] for card in response.context["cards"]] == [0] * 6
-    assert response.context["connections"] == "Every Connection delivers, and nothing waits."
+    assert (response.context["health"], response.context["panels"]) == ([], [])
 
 
 def test_home_counts_and_names_what_needs_a_look(boss, cpo):
@@ -240,7 +241,7 @@ def test_home_counts_and_names_what_needs_a_look(boss, cpo):
 
     cards = {card["title"]: (card["number"], card["words"]) for card in response.context["cards"]}
     assert cards == {
-        "Tenants": (1, "1 live credentials"),
+        "Tenants": (1, "1 active"),
         "Locations": (3, "1 shown to NDW"),
         "EVSEs held back": (1, "in 1 Locations with gaps"),
         "Tariffs": (1, "in force"),
@@ -249,9 +250,9 @@ def test_home_counts_and_names_what_needs_a_look(boss, cpo):
     }
     assert response.context["steps"] == []
     page = " ".join(re.sub(r"<[^>]*>", " ", response.content.decode()).split())
-    assert "NL-EXA → staging paused 1" in page
+    assert "NL-EXA → staging paused 0 % - 1" in page
     assert "goes nowhere" in page
-    assert "LOC-0001 location NL-EXA → staging OCPI 2001: bad" in page
+    assert "OCPI 2001: bad 1" in page
     for card in response.context["cards"]:
         if card["title"] == "EVSEs held back":
             assert boss.get(card["url"]).context["total"].held_back == card["number"]

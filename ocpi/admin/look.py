@@ -148,6 +148,10 @@ EMPTY = {
         "ocpi_waiting",
         "ocpi.view_push",
     ),
+    "ocpi_uploadhour": Empty(
+        gettext_lazy("No upload counted yet"),
+        gettext_lazy("There is a line here for each hour in which a CPO uploads something."),
+    ),
     "auth_group": Empty(
         gettext_lazy("No group yet"),
         gettext_lazy("A group says once what a kind of operator may do; users are then put into it."),

@@ -78,13 +78,13 @@ def _row(cause: Cause) -> dict[str, Any]:
     return {
         "cause": cause,
         "badge": html.badge(cause.state, STATE_COLOURS),
-        "url": _objects(cause),
+        "url": objects_url(cause),
         "since": html.time(cause.since),
         "is_rejected": cause.state == "rejected",
     }
 
 
-def _objects(cause: Cause) -> str:
+def objects_url(cause: Cause) -> str:
     """Return where the rows behind a cause are listed."""
     if cause.connection is None:
         query = {"tenant__id__exact": cause.tenant.pk, "rule": cause.key, "severity": GAP, "visible": "withheld"}
