@@ -76,6 +76,6 @@ def _height(value: float, highest: float) -> float:
 
 def _chart(drawn: SafeString, title: str, kind: str) -> SafeString:
     return format_html(
-        '<svg class="chart {}" viewBox="0 0 {} {}" preserveAspectRatio="none" role="img" aria-label="{}">{}</svg>',
+        '<svg class="sketch {}" viewBox="0 0 {} {}" preserveAspectRatio="none" role="img" aria-label="{}">{}</svg>',
         kind, WIDTH, HEIGHT, title, drawn,
     )  # fmt: skip

@@ -30,6 +30,7 @@ from tenants.models import Connection, Environment, Tenant
 Panel = dict[str, Any]
 
 CONNECTIONS, CAUSES, LINES = 15, 6, 8
+FEW = 5  # Connections that a phone shows
 HOURS, DAYS = 24, 30
 BY_CONNECTION = ("blocked", "dirty", "sending")
 
@@ -105,7 +106,7 @@ def connections(seen: Seen) -> Panel:
     )
     url = html.url("tenants_connection_changelist", is_retired__exact=0)
     note: object = ""
-    if len(order) > CONNECTIONS:
+    if len(order) > FEW:
         words = _("All %(count)s connections") % {"count": html.number(len(order))}
         note = format_html('<a class="text-link" href="{}">{}</a>', url, words)
     return panel(_("Connections today"), found, url=html.url("ocpi_minute"), note=note, kind="wide")
@@ -166,22 +167,24 @@ def rejected(seen: Seen) -> Panel:
 
 
 def waits(seen: Seen) -> Panel:
-    """Show what waits by cause and Connection, most first."""
-    found = [
-        one for one in seen.causes if one.state in BY_CONNECTION and one.connection and not one.connection.is_retired
-    ]
-    found.sort(key=lambda one: (-one.count, one.words))
-    rows = [
-        (
-            html.badge(one.state, tables.PUSH_COLOURS),
-            format_html("{} <small>{}</small>", one.words, one.connection),
-            _link(waiting.objects_url(one), html.number(one.count)),
-        )
-        for one in found[:CAUSES]
-    ]
+    """Show what waits by cause, most first; what waits over several Connections for one cause is told apart elsewhere."""
+    alike: dict[tuple[str, str], list[Cause]] = {}
+    for one in seen.causes:
+        if one.state in BY_CONNECTION and one.connection and not one.connection.is_retired:
+            alike.setdefault((one.state, one.words), []).append(one)
+    found = sorted(alike.values(), key=lambda some: (-sum(one.count for one in some), some[0].words))
+    rows = [_waiting(some) for some in found[:CAUSES]]
     shown = html.table([_("State"), _("Because"), _("Objects")], rows, _("Nothing waits."))
     url = html.url("ocpi_waiting")
     return panel(_("Waiting, by cause"), shown, url=url, note=_more(found, url), kind="third")
+
+
+def _waiting(some: list[Cause]) -> tuple:
+    first, count = some[0], sum(one.count for one in some)
+    over = _("%(count)s connections") % {"count": html.number(len(some))} if len(some) > 1 else first.connection
+    url = html.url("ocpi_waiting") if len(some) > 1 else waiting.objects_url(first)
+    words = format_html("{} <small>{}</small>", first.words, over)
+    return html.badge(first.state, tables.PUSH_COLOURS), words, _link(url, html.number(count))
 
 
 def withheld(seen: Seen) -> Panel:

@@ -88,6 +88,7 @@ class Import(models.Model):
         indexes = [
             models.Index(fields=["tenant", "-created_at"], name="import_of_tenant"),
             models.Index("created_at", condition=Q(state__in=["queued", "running"]), name="import_open"),
+            models.Index("tenant", condition=Q(state="held"), name="import_held"),
         ]
 
     def __str__(self) -> str:
