@@ -2,6 +2,7 @@
 
 import datetime as dt
 import re
+from html import unescape
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -50,7 +51,7 @@ def staff(*permissions: str, tenant: Tenant | None = None) -> Client:
 
 def text(shown: Any) -> str:
     """Return what a person reads, in one line."""
-    return " ".join(re.sub(r"<title>.*?</title>|<[^>]*>", " ", str(shown)).split())
+    return " ".join(unescape(re.sub(r"<title>.*?</title>|<[^>]*>", " ", str(shown))).split())
 
 
 def parts(response: HttpResponse) -> dict[str, str]:
@@ -74,7 +75,8 @@ def busy(cpo: Tenant) -> Connection:
     """Give a tenant one of everything that the first page shows; return its Connection to production."""
     production, staging = connect(cpo), connect(cpo, "staging")
     accept(a_push(production), NOW(), *[1.0] * 98, 90.0)
-    a_push(production, state="rejected", last_answer='OCPI 2001 {"status_message":"no such operator"}', changes=1)
+    answer = 'OCPI 2001 {"status_message":"no such operator"}'
+    a_push(production, state="rejected", changed_at=NOW(), changes=1, last_answer=answer)
     waiting_for(production, 50, last_answer="HTTP 503")
     waiting_for(production, 40, last_answer="HTTP 503")
     staging.pause("not yet")
@@ -288,7 +290,7 @@ def test_home_of_a_tenants_user_is_about_that_tenant_only(cpo, rival):
     assert "NL-RIV" not in page
     numbers = {card["title"]: card["number"] for card in response.context["cards"]}
     assert numbers == {
-        "Tenants": 1, "Locations": 5, "EVSEs held back": 1, "Tariffs": 1, "Waiting": 3, "Rejected": 1,
+        "Tenants": 1, "Locations": 5, "EVSEs held back": 1, "Tariffs": 1, "Waiting": 4, "Rejected": 1,
     }  # fmt: skip
     assert parts(response)["Rejected, by cause"].endswith("no such operator 1")
     notes = {panel["title"]: text(panel["note"]) for panel in response.context["panels"]}

@@ -3,6 +3,7 @@
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
 
 from ocpi.models.objects import Location, Tariff
 from tenants.models import OAuthClient, Tenant, Token
@@ -48,6 +49,8 @@ class UploadHour(models.Model):
     refused = models.PositiveIntegerField(default=0)
 
     class Meta:
+        verbose_name = _("hour of uploads")
+        verbose_name_plural = _("hours of uploads")
         ordering = ["-hour"]
         constraints = [models.UniqueConstraint(fields=["tenant", "hour"], name="upload_hour_once")]
         indexes = [models.Index("hour", name="upload_hour_recent")]
@@ -65,8 +68,8 @@ class Crawl(models.Model):
     class Kind(models.TextChoices):
         """Which list."""
 
-        LOCATION = "location", "Locations"
-        TARIFF = "tariff", "Tariffs"
+        LOCATION = "location", _("Locations")
+        TARIFF = "tariff", _("Tariffs")
 
     tenant = models.ForeignKey(Tenant, models.PROTECT, related_name="crawls", db_index=False)
     kind = models.CharField(max_length=8, choices=Kind)
@@ -113,11 +116,11 @@ class Watched(models.Model):
     class Kind(models.TextChoices):
         """What is odd about it."""
 
-        CHARGING = "charging", "Charging for over three days"
-        UNKNOWN = "unknown", "Unknown for longer than the heartbeat"
-        SILENT = "silent", "Silent for longer than the heartbeat"
-        FLAPPING = "flapping", "Flapping"
-        UNIFORM = "uniform", "The whole fleet on one status"
+        CHARGING = "charging", _("Charging for over three days")
+        UNKNOWN = "unknown", _("Unknown for longer than the heartbeat")
+        SILENT = "silent", _("Silent for longer than the heartbeat")
+        FLAPPING = "flapping", _("Flapping")
+        UNIFORM = "uniform", _("The whole fleet on one status")
 
     tenant = models.ForeignKey(Tenant, models.PROTECT, related_name="watched", db_index=False)
     location = models.ForeignKey(Location, models.CASCADE, null=True, related_name="watched")
