@@ -63,12 +63,13 @@ class LanguageMiddleware(LocaleMiddleware):
     """Speak the reader's language on the admin's pages only: what machines read is English and varies with no language."""
 
     def process_request(self, request: HttpRequest) -> None:
-        """Choose the language; a thread remembers that of the request before."""
+        """Choose the language of a page."""
         if request.path_info.startswith(ADMIN_PATH):
             super().process_request(request)
-        else:
-            translation.activate(settings.LANGUAGE_CODE)
 
     def process_response(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
-        """Name the language of a page."""
-        return super().process_response(request, response) if request.path_info.startswith(ADMIN_PATH) else response
+        """Name it, and forget it: the thread's next request may be a machine's."""
+        if request.path_info.startswith(ADMIN_PATH):
+            response = super().process_response(request, response)
+            translation.activate(settings.LANGUAGE_CODE)
+        return response

@@ -887,7 +887,7 @@ def test_hostile_words_of_cpos_ndw_and_operators_are_escaped_everywhere(boss):
         attempt(push, answer=HOSTILE, correlation_id=HOSTILE)
     Push.objects.update(state="rejected", last_answer=f"OCPI 2001 {HOSTILE}", correlation_id=HOSTILE)
     intake.receive(tenant, "location", [b"{}"], origin=HOSTILE, key=HOSTILE)
-    models = [Tenant, Token, ServiceAccount, Connection, *READ_ONLY]
+    models = [Tenant, Token, ServiceAccount, Connection, *(model for model in READ_ONLY if model is not UploadHour)]
     pages = ["/admin/", *(url(model) for model in models)]
     pages += [url(model, "change", one.pk) for model in models for one in model.objects.all()]
 

@@ -101,7 +101,7 @@ def test_home_says_of_each_connection_how_it_does(boss, cpo):
 
     assert shown == (
         "Connection State Within 60 s today p99 Waiting Oldest Rejected"
-        " NL-EXA → production sending 98 % 1.9 s 2 N s 1"
+        " NL-EXA → production sending 98 % 2.8 s 2 N s 1"
         " NL-EXA → staging paused - - - - -"
     )
 

@@ -4,38 +4,41 @@ from django.db import migrations
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('ocpi', '0012_home_indexes'),
+        ("ocpi", "0012_home_indexes"),
     ]
 
     operations = [
         migrations.AlterModelOptions(
-            name='import',
-            options={'ordering': ['-created_at'], 'verbose_name': 'import', 'verbose_name_plural': 'imports'},
+            name="import",
+            options={"ordering": ["-created_at"], "verbose_name": "import", "verbose_name_plural": "imports"},
         ),
         migrations.AlterModelOptions(
-            name='location',
-            options={'verbose_name': 'location', 'verbose_name_plural': 'locations'},
+            name="location",
+            options={"verbose_name": "location", "verbose_name_plural": "locations"},
         ),
         migrations.AlterModelOptions(
-            name='push',
-            options={'verbose_name': 'push', 'verbose_name_plural': 'pushes'},
+            name="push",
+            options={"verbose_name": "push", "verbose_name_plural": "pushes"},
         ),
         migrations.AlterModelOptions(
-            name='pushattempt',
-            options={'ordering': ['-started_at', '-pk'], 'verbose_name': 'attempt', 'verbose_name_plural': 'attempts'},
+            name="pushattempt",
+            options={"ordering": ["-started_at", "-pk"], "verbose_name": "attempt", "verbose_name_plural": "attempts"},
         ),
         migrations.AlterModelOptions(
-            name='source',
-            options={'ordering': ['tenant'], 'verbose_name': 'source', 'verbose_name_plural': 'sources'},
+            name="source",
+            options={"ordering": ["tenant"], "verbose_name": "source", "verbose_name_plural": "sources"},
         ),
         migrations.AlterModelOptions(
-            name='tariff',
-            options={'verbose_name': 'tariff', 'verbose_name_plural': 'tariffs'},
+            name="tariff",
+            options={"verbose_name": "tariff", "verbose_name_plural": "tariffs"},
         ),
         migrations.AlterModelOptions(
-            name='uploadhour',
-            options={'ordering': ['-hour'], 'verbose_name': 'hour of uploads', 'verbose_name_plural': 'hours of uploads'},
+            name="uploadhour",
+            options={
+                "ordering": ["-hour"],
+                "verbose_name": "hour of uploads",
+                "verbose_name_plural": "hours of uploads",
+            },
         ),
     ]

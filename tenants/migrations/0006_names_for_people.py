@@ -6,140 +6,251 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('tenants', '0005_console'),
+        ("tenants", "0005_console"),
     ]
 
     operations = [
         migrations.AlterModelOptions(
-            name='connection',
-            options={'ordering': ['tenant', 'environment'], 'verbose_name': 'connection', 'verbose_name_plural': 'connections'},
+            name="connection",
+            options={
+                "ordering": ["tenant", "environment"],
+                "verbose_name": "connection",
+                "verbose_name_plural": "connections",
+            },
         ),
         migrations.AlterModelOptions(
-            name='oauthclient',
-            options={'ordering': ['-created_at', '-pk'], 'verbose_name': 'OAuth2 client', 'verbose_name_plural': 'OAuth2 clients'},
+            name="oauthclient",
+            options={
+                "ordering": ["-created_at", "-pk"],
+                "verbose_name": "OAuth2 client",
+                "verbose_name_plural": "OAuth2 clients",
+            },
         ),
         migrations.AlterModelOptions(
-            name='serviceaccount',
-            options={'ordering': ['environment', 'name'], 'verbose_name': 'service account', 'verbose_name_plural': 'service accounts'},
+            name="serviceaccount",
+            options={
+                "ordering": ["environment", "name"],
+                "verbose_name": "service account",
+                "verbose_name_plural": "service accounts",
+            },
         ),
         migrations.AlterModelOptions(
-            name='tenant',
-            options={'ordering': ['country_code', 'party_id'], 'verbose_name': 'tenant', 'verbose_name_plural': 'tenants'},
+            name="tenant",
+            options={
+                "ordering": ["country_code", "party_id"],
+                "verbose_name": "tenant",
+                "verbose_name_plural": "tenants",
+            },
         ),
         migrations.AlterModelOptions(
-            name='token',
-            options={'ordering': ['-created_at', '-pk'], 'verbose_name': 'token', 'verbose_name_plural': 'tokens'},
+            name="token",
+            options={"ordering": ["-created_at", "-pk"], "verbose_name": "token", "verbose_name_plural": "tokens"},
         ),
         migrations.AlterField(
-            model_name='connection',
-            name='environment',
-            field=models.CharField(choices=[('staging', 'Staging'), ('production', 'Production')], max_length=10, verbose_name='environment'),
+            model_name="connection",
+            name="environment",
+            field=models.CharField(
+                choices=[("staging", "Staging"), ("production", "Production")],
+                max_length=10,
+                verbose_name="environment",
+            ),
         ),
         migrations.AlterField(
-            model_name='connection',
-            name='service_account',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='connections', to='tenants.serviceaccount', verbose_name='service account'),
+            model_name="connection",
+            name="service_account",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.PROTECT,
+                related_name="connections",
+                to="tenants.serviceaccount",
+                verbose_name="service account",
+            ),
         ),
         migrations.AlterField(
-            model_name='connection',
-            name='tenant',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='connections', to='tenants.tenant', verbose_name='tenant'),
+            model_name="connection",
+            name="tenant",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.PROTECT,
+                related_name="connections",
+                to="tenants.tenant",
+                verbose_name="tenant",
+            ),
         ),
         migrations.AlterField(
-            model_name='connectionstep',
-            name='note',
-            field=models.CharField(blank=True, max_length=200, verbose_name='note'),
+            model_name="connectionstep",
+            name="note",
+            field=models.CharField(blank=True, max_length=200, verbose_name="note"),
         ),
         migrations.AlterField(
-            model_name='connectionstep',
-            name='tenant',
-            field=models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='connection_steps', to='tenants.tenant', verbose_name='tenant'),
+            model_name="connectionstep",
+            name="tenant",
+            field=models.ForeignKey(
+                db_index=False,
+                on_delete=django.db.models.deletion.CASCADE,
+                related_name="connection_steps",
+                to="tenants.tenant",
+                verbose_name="tenant",
+            ),
         ),
         migrations.AlterField(
-            model_name='membership',
-            name='tenant',
-            field=models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='memberships', to='tenants.tenant', verbose_name='tenant'),
+            model_name="membership",
+            name="tenant",
+            field=models.ForeignKey(
+                db_index=False,
+                on_delete=django.db.models.deletion.CASCADE,
+                related_name="memberships",
+                to="tenants.tenant",
+                verbose_name="tenant",
+            ),
         ),
         migrations.AlterField(
-            model_name='oauthclient',
-            name='client_id',
-            field=models.CharField(editable=False, max_length=64, unique=True, verbose_name='client id'),
+            model_name="oauthclient",
+            name="client_id",
+            field=models.CharField(editable=False, max_length=64, unique=True, verbose_name="client id"),
         ),
         migrations.AlterField(
-            model_name='oauthclient',
-            name='environment',
-            field=models.CharField(blank=True, choices=[('staging', 'Staging'), ('production', 'Production')], db_default='', default='', help_text="Which of NDW's environments pulls with it; empty: not told apart.", max_length=10, verbose_name='environment'),
+            model_name="oauthclient",
+            name="environment",
+            field=models.CharField(
+                blank=True,
+                choices=[("staging", "Staging"), ("production", "Production")],
+                db_default="",
+                default="",
+                help_text="Which of NDW's environments pulls with it; empty: not told apart.",
+                max_length=10,
+                verbose_name="environment",
+            ),
         ),
         migrations.AlterField(
-            model_name='oauthclient',
-            name='expires_at',
-            field=models.DateTimeField(blank=True, help_text='Empty: until it is revoked.', null=True, verbose_name='expires'),
+            model_name="oauthclient",
+            name="expires_at",
+            field=models.DateTimeField(
+                blank=True, help_text="Empty: until it is revoked.", null=True, verbose_name="expires"
+            ),
         ),
         migrations.AlterField(
-            model_name='oauthclient',
-            name='note',
-            field=models.CharField(blank=True, help_text='Who has it, for example a system or a ticket number.', max_length=100, verbose_name='note'),
+            model_name="oauthclient",
+            name="note",
+            field=models.CharField(
+                blank=True,
+                help_text="Who has it, for example a system or a ticket number.",
+                max_length=100,
+                verbose_name="note",
+            ),
         ),
         migrations.AlterField(
-            model_name='oauthclient',
-            name='tenant',
-            field=models.ForeignKey(blank=True, help_text='Empty: all tenants, later ones too.', null=True, on_delete=django.db.models.deletion.CASCADE, related_name='%(class)ss', to='tenants.tenant', verbose_name='tenant'),
+            model_name="oauthclient",
+            name="tenant",
+            field=models.ForeignKey(
+                blank=True,
+                help_text="Empty: all tenants, later ones too.",
+                null=True,
+                on_delete=django.db.models.deletion.CASCADE,
+                related_name="%(class)ss",
+                to="tenants.tenant",
+                verbose_name="tenant",
+            ),
         ),
         migrations.AlterField(
-            model_name='serviceaccount',
-            name='client_id',
-            field=models.CharField(max_length=255, verbose_name='client id'),
+            model_name="serviceaccount",
+            name="client_id",
+            field=models.CharField(max_length=255, verbose_name="client id"),
         ),
         migrations.AlterField(
-            model_name='serviceaccount',
-            name='environment',
-            field=models.CharField(choices=[('staging', 'Staging'), ('production', 'Production')], max_length=10, verbose_name='environment'),
+            model_name="serviceaccount",
+            name="environment",
+            field=models.CharField(
+                choices=[("staging", "Staging"), ("production", "Production")],
+                max_length=10,
+                verbose_name="environment",
+            ),
         ),
         migrations.AlterField(
-            model_name='tenant',
-            name='contact_email',
-            field=models.EmailField(blank=True, max_length=254, verbose_name='contact email'),
+            model_name="tenant",
+            name="contact_email",
+            field=models.EmailField(blank=True, max_length=254, verbose_name="contact email"),
         ),
         migrations.AlterField(
-            model_name='tenant',
-            name='contact_name',
-            field=models.CharField(blank=True, max_length=100, verbose_name='contact name'),
+            model_name="tenant",
+            name="contact_name",
+            field=models.CharField(blank=True, max_length=100, verbose_name="contact name"),
         ),
         migrations.AlterField(
-            model_name='tenant',
-            name='country_code',
-            field=models.CharField(help_text="Country of the CPO's party, not of its sites: two letters, for example NL.", max_length=2, validators=[django.core.validators.RegexValidator('\\A[A-Za-z]{2}\\Z', 'Two letters (ISO 3166-1 alpha-2), for example NL.')], verbose_name='country code'),
+            model_name="tenant",
+            name="country_code",
+            field=models.CharField(
+                help_text="Country of the CPO's party, not of its sites: two letters, for example NL.",
+                max_length=2,
+                validators=[
+                    django.core.validators.RegexValidator(
+                        "\\A[A-Za-z]{2}\\Z", "Two letters (ISO 3166-1 alpha-2), for example NL."
+                    )
+                ],
+                verbose_name="country code",
+            ),
         ),
         migrations.AlterField(
-            model_name='tenant',
-            name='party_id',
-            field=models.CharField(help_text="The CPO's own id: three letters or digits. Under any other id NDW silently hides the data.", max_length=3, validators=[django.core.validators.RegexValidator('\\A[A-Za-z0-9]{3}\\Z', 'Three letters or digits (ISO 15118), for example EXA.')], verbose_name='party id'),
+            model_name="tenant",
+            name="party_id",
+            field=models.CharField(
+                help_text="The CPO's own id: three letters or digits. Under any other id NDW silently hides the data.",
+                max_length=3,
+                validators=[
+                    django.core.validators.RegexValidator(
+                        "\\A[A-Za-z0-9]{3}\\Z", "Three letters or digits (ISO 15118), for example EXA."
+                    )
+                ],
+                verbose_name="party id",
+            ),
         ),
         migrations.AlterField(
-            model_name='token',
-            name='environment',
-            field=models.CharField(blank=True, choices=[('staging', 'Staging'), ('production', 'Production')], db_default='', default='', help_text="Which of NDW's environments pulls with it; empty: not told apart.", max_length=10, verbose_name='environment'),
+            model_name="token",
+            name="environment",
+            field=models.CharField(
+                blank=True,
+                choices=[("staging", "Staging"), ("production", "Production")],
+                db_default="",
+                default="",
+                help_text="Which of NDW's environments pulls with it; empty: not told apart.",
+                max_length=10,
+                verbose_name="environment",
+            ),
         ),
         migrations.AlterField(
-            model_name='token',
-            name='expires_at',
-            field=models.DateTimeField(blank=True, help_text='Empty: until it is revoked.', null=True, verbose_name='expires'),
+            model_name="token",
+            name="expires_at",
+            field=models.DateTimeField(
+                blank=True, help_text="Empty: until it is revoked.", null=True, verbose_name="expires"
+            ),
         ),
         migrations.AlterField(
-            model_name='token',
-            name='note',
-            field=models.CharField(blank=True, help_text='Who has it, for example a system or a ticket number.', max_length=100, verbose_name='note'),
+            model_name="token",
+            name="note",
+            field=models.CharField(
+                blank=True,
+                help_text="Who has it, for example a system or a ticket number.",
+                max_length=100,
+                verbose_name="note",
+            ),
         ),
         migrations.AlterField(
-            model_name='token',
-            name='purpose',
-            field=models.CharField(choices=[('upload', 'Upload (CPO)'), ('pull', 'Pull (NDW)')], max_length=6, verbose_name='purpose'),
+            model_name="token",
+            name="purpose",
+            field=models.CharField(
+                choices=[("upload", "Upload (CPO)"), ("pull", "Pull (NDW)")], max_length=6, verbose_name="purpose"
+            ),
         ),
         migrations.AlterField(
-            model_name='token',
-            name='tenant',
-            field=models.ForeignKey(blank=True, help_text='Empty: all tenants, later ones too.', null=True, on_delete=django.db.models.deletion.CASCADE, related_name='%(class)ss', to='tenants.tenant', verbose_name='tenant'),
+            model_name="token",
+            name="tenant",
+            field=models.ForeignKey(
+                blank=True,
+                help_text="Empty: all tenants, later ones too.",
+                null=True,
+                on_delete=django.db.models.deletion.CASCADE,
+                related_name="%(class)ss",
+                to="tenants.tenant",
+                verbose_name="tenant",
+            ),
         ),
     ]
