@@ -12,6 +12,7 @@ COPY gateway gateway
 COPY tenants tenants
 COPY ocpi ocpi
 COPY templates templates
+COPY locale locale
 COPY tests tests
 # Static files need no secrets and no database.
 RUN python manage.py collectstatic --noinput && useradd --system --uid 10001 gateway

@@ -6,12 +6,14 @@ A missing variable does not stop the import: `ocpi.checks` names it (ocpi.E001) 
 import random
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import environ
 from celery.schedules import crontab
 from django.templatetags.static import static
 from django.urls import reverse_lazy
+from django.utils.translation import gettext_lazy as _
 
 env = environ.Env()
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -67,6 +69,7 @@ MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
+    "ocpi.middleware.LanguageMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
@@ -125,6 +128,9 @@ AUTH_PASSWORD_VALIDATORS = [
 ]
 LOGIN_URL, LOGIN_REDIRECT_URL = "/admin/login/", "/admin/"
 LANGUAGE_CODE = "en"
+LANGUAGES = [("en", "English"), ("nl", "Nederlands")]
+LOCALE_PATHS = [BASE_DIR / "locale"]
+LANGUAGE_COOKIE_PATH, LANGUAGE_COOKIE_AGE, LANGUAGE_COOKIE_HTTPONLY = "/admin/", 365 * 86_400, True
 TIME_ZONE = "Europe/Amsterdam"
 USE_TZ = True
 STATIC_URL = "/static/"
@@ -139,8 +145,10 @@ STORAGES = {
 IS_HTTPS = PUBLIC_URL.startswith("https://")
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if IS_HTTPS else None
 SECURE_HSTS_SECONDS = 31_536_000 if IS_HTTPS else 0
-SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = IS_HTTPS
-SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
+# Which of several gateways the admin's badge says this is: production, staging, development, or a word of one's own.
+GATEWAY_ENVIRONMENT = env("GATEWAY_ENVIRONMENT", default="production" if IS_HTTPS else "development")
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = LANGUAGE_COOKIE_SECURE = IS_HTTPS
+SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = LANGUAGE_COOKIE_SAMESITE = "Lax"
 SESSION_COOKIE_AGE = 8 * 3600
 CSRF_TRUSTED_ORIGINS = [PUBLIC_URL] if PUBLIC_URL else []
 X_FRAME_OPTIONS = "DENY"
@@ -245,6 +253,7 @@ CELERY_BEAT_SCHEDULE = {
     "prune_imports": {"task": "ocpi.tasks.prune_imports", "schedule": 3600.0, "options": {"expires": 3600}},
     "prune": {"task": "ocpi.tasks.prune_attempts", "schedule": 3600.0, "options": {"expires": 3600}},
     "prune_versions": {"task": "ocpi.tasks.prune_versions", "schedule": 3600.0, "options": {"expires": 3600}},
+    "prune_uploads": {"task": "ocpi.tasks.prune_uploads", "schedule": 3600.0, "options": {"expires": 3600}},
     "prune_crawls": {"task": "ocpi.tasks.prune_crawls", "schedule": 3600.0, "options": {"expires": 3600}},
     "scorecards": {"task": "ocpi.tasks.write_scorecards", "schedule": 60.0, "options": {"expires": 60}},
     "watch": {"task": "ocpi.tasks.watch", "schedule": 10.0, "options": {"expires": 10}},
@@ -281,7 +290,7 @@ LOGGING = {
 }
 
 
-def _page(title: str, icon: str, view: str) -> dict:
+def _page(title: Any, icon: str, view: str) -> dict:
     """Return a line of the admin's sidebar; only who may see the page sees the line."""
     app, _, model = view.partition(".")
     return {
@@ -297,18 +306,25 @@ def _page(title: str, icon: str, view: str) -> dict:
 UNFOLD = {
     "SITE_TITLE": "OCPI gateway",
     "SITE_HEADER": "OCPI gateway",
-    "SITE_SUBHEADER": "From CPOs to DOT-NL",
+    "SITE_SUBHEADER": _("From CPOs to DOT-NL"),
     "SITE_SYMBOL": "ev_station",
     "SITE_URL": None,
     "SHOW_HISTORY": True,
     "SHOW_VIEW_ON_SITE": False,
     "SHOW_BACK_BUTTON": True,
+    "SHOW_LANGUAGES": True,
+    "ENVIRONMENT": "ocpi.admin.look.environment",
+    "ENVIRONMENT_TITLE_PREFIX": "ocpi.admin.look.title_prefix",
+    "GLOBAL_CALLBACK": "ocpi.admin.look.everywhere",
     "BORDER_RADIUS": "6px",
     "STYLES": [
         lambda request: static("ocpi/admin.css"),
         lambda request: static("ocpi/history.css"),
         lambda request: static("ocpi/workplace.css"),
+        lambda request: static("ocpi/look.css"),
+        lambda request: static("ocpi/home.css"),
     ],
+    "SCRIPTS": [lambda request: static("ocpi/look.js")],
     "SITE_FAVICONS": [
         {"rel": "icon", "type": "image/svg+xml", "href": lambda request: static("ocpi/favicon.svg")},
     ],
@@ -320,58 +336,64 @@ UNFOLD = {
         }
     },
     "SIDEBAR": {
-        "show_search": False,
+        "show_search": True,
+        "command_search": True,
         "navigation": [
-            {"items": [{"title": "Home", "icon": "home", "link": reverse_lazy("admin:index")}]},
+            {"items": [{"title": _("Home"), "icon": "home", "link": reverse_lazy("admin:index")}]},
             {
-                "title": "Access",
+                "title": _("Access"),
                 "items": [
-                    _page("Tenants", "domain", "tenants.tenant"),
-                    _page("Tokens", "key", "tenants.token"),
-                    _page("OAuth2 clients", "vpn_key", "tenants.oauthclient"),
+                    _page(_("Tenants"), "domain", "tenants.tenant"),
+                    _page(_("Tokens"), "key", "tenants.token"),
+                    _page(_("OAuth2 clients"), "vpn_key", "tenants.oauthclient"),
                 ],
             },
             {
-                "title": "NDW",
+                "title": _("NDW"),
                 "items": [
-                    _page("Service accounts", "badge", "tenants.serviceaccount"),
-                    _page("Connections", "link", "tenants.connection"),
+                    _page(_("Service accounts"), "badge", "tenants.serviceaccount"),
+                    _page(_("Connections"), "link", "tenants.connection"),
                 ],
             },
             {
-                "title": "Uploaded",
+                "title": _("Uploaded"),
                 "items": [
-                    _page("Problems", "rule", "ocpi.location") | {"link": reverse_lazy("admin:ocpi_problems")},
-                    _page("Locations", "location_on", "ocpi.location")
+                    _page(_("Problems"), "rule", "ocpi.location") | {"link": reverse_lazy("admin:ocpi_problems")},
+                    _page(_("Locations"), "location_on", "ocpi.location")
                     | {
                         "active": lambda request: "/ocpi/location/" in request.path
                         and not {"problems", "map"} & set(request.path.split("/"))
                     },
-                    _page("Tariffs", "euro", "ocpi.tariff"),
-                    _page("Map", "map", "ocpi.location") | {"link": reverse_lazy("admin:ocpi_map")},
-                    _page("Status watch", "troubleshoot", "ocpi.watched"),
-                    _page("Imports", "upload_file", "ocpi.import"),
-                    _page("Sources", "cloud_download", "ocpi.source"),
+                    _page(_("Tariffs"), "euro", "ocpi.tariff"),
+                    _page(_("Map"), "map", "ocpi.location") | {"link": reverse_lazy("admin:ocpi_map")},
+                    _page(_("Status watch"), "troubleshoot", "ocpi.watched"),
+                    _page(_("Imports"), "upload_file", "ocpi.import")
+                    | {"badge": "ocpi.admin.look.held", "badge_variant": "warning"},
+                    _page(_("Sources"), "cloud_download", "ocpi.source"),
+                    _page(_("Uploads by the hour"), "bar_chart", "ocpi.uploadhour")
+                    | {"permission": lambda request: request.user.has_perm("ocpi.view_location")},
                 ],
             },
             {
-                "title": "Delivered",
+                "title": _("Delivered"),
                 "items": [
-                    _page("Waiting", "pending_actions", "ocpi.push") | {"link": reverse_lazy("admin:ocpi_waiting")},
-                    _page("Minute", "timer", "ocpi.push") | {"link": reverse_lazy("admin:ocpi_minute")},
-                    _page("Pushes", "send", "ocpi.push")
+                    _page(_("Waiting"), "pending_actions", "ocpi.push") | {"link": reverse_lazy("admin:ocpi_waiting")},
+                    _page(_("Minute"), "timer", "ocpi.push") | {"link": reverse_lazy("admin:ocpi_minute")},
+                    _page(_("Pushes"), "send", "ocpi.push")
                     | {
                         "active": lambda request: "/ocpi/push/" in request.path
-                        and not {"waiting", "minute"} & set(request.path.split("/"))
+                        and not {"waiting", "minute"} & set(request.path.split("/")),
+                        "badge": "ocpi.admin.look.rejected",
+                        "badge_variant": "danger",
                     },
-                    _page("Attempts", "history", "ocpi.pushattempt"),
+                    _page(_("Attempts"), "history", "ocpi.pushattempt"),
                 ],
             },
             {
-                "title": "Operators",
+                "title": _("Operators"),
                 "items": [
-                    _page("Users", "person", "auth.user"),
-                    _page("Groups", "group", "auth.group"),
+                    _page(_("Users"), "person", "auth.user"),
+                    _page(_("Groups"), "group", "auth.group"),
                 ],
             },
         ],

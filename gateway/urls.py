@@ -3,6 +3,7 @@
 from django.contrib import admin
 from django.urls import include, path, re_path
 from django.views.generic import RedirectView
+from django.views.i18n import set_language
 
 from ocpi import docs, health, metrics
 from tenants import oauth, second_factor
@@ -10,6 +11,7 @@ from tenants import oauth, second_factor
 urlpatterns = [
     path("", RedirectView.as_view(url="/admin/")),
     path("admin/second-factor/", second_factor.second_factor, name="second-factor"),
+    path("admin/language/", set_language, name="set_language"),
     path("admin/", admin.site.urls),
     path("oauth/token", oauth.token_view, name="oauth-token"),
     path("healthz", health.healthz, name="healthz"),

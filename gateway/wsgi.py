@@ -13,6 +13,10 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "gateway.settings")
 _django = get_wsgi_application()
 call_command("check")  # a WSGI server runs no checks by itself: a missing variable must stop it too
 
+from ocpi import tally  # noqa: E402  # Django has to be set up
+
+tally.keep_flushing()
+
 
 LONGEST_REST = (
     4 * 1024 * 1024

@@ -7,6 +7,7 @@ Source: protocol §9; design §4, §7 "Connections".
 """
 
 import datetime as dt
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -65,7 +66,7 @@ def causes(tenant: Tenant | None = None) -> list[Cause]:
     connections = Connection.objects.filter(is_retired=False).select_related("tenant")
     if tenant:
         connections = connections.filter(tenant=tenant)
-    found = _of_pushes(connections) + _withheld(tenant)
+    found = of_pushes(connections) + _withheld(tenant)
     return sorted(found, key=_order)
 
 
@@ -74,9 +75,11 @@ def _order(cause: Cause) -> tuple:
     return str(cause.tenant), environment, ORDER.index(cause.state), -cause.count, cause.words
 
 
-def _of_pushes(connections: Iterable[Connection]) -> list[Cause]:
+def of_pushes(connections: Iterable[Connection]) -> list[Cause]:
+    """Return why NDW lacks what goes over some Connections, in no order. One query."""
     by_id = {one.pk: one for one in connections}
-    rows = Push.objects.filter(connection__in=list(by_id)).exclude(state=Push.State.DELIVERED)
+    is_lacked = Q(state=Push.State.DIRTY) | Q(state=Push.State.REJECTED)  # as the partial indexes have it
+    rows = Push.objects.filter(is_lacked, connection__in=list(by_id))
     is_sending = When(state=Push.State.DIRTY, lease_until__gt=Now(), then=Value(BEING_SENT))
     alikes = rows.annotate(alike=Case(is_sending, default=alike(), output_field=TextField())).order_by()
     since = Min(Coalesce("changed_at", "due_at"))
@@ -113,10 +116,21 @@ def _withheld(tenant: Tenant | None) -> list[Cause]:
         {"tenant": tenant.pk if tenant else None},
     ).fetchall()
     tenants = Tenant.objects.in_bulk({row[0] for row in found}) if tenant is None else {tenant.pk: tenant}
-    return [Cause("withheld", tenants[pk], None, _lacks(rule), count, since, rule) for pk, rule, count, since in found]
+    return [Cause("withheld", tenants[pk], None, lacks(rule), count, since, rule) for pk, rule, count, since in found]
 
 
-def _lacks(rule_id: str) -> str:
+def by_gap(tenants: Iterable[int] | None) -> Counter[str]:
+    """Return how many Locations each gap withholds, of some tenants (their keys) or of all (None). One query."""
+    found = sql.run(
+        "SELECT gap, count(*) FROM ocpi_location, unnest(gaps) gap"
+        f" WHERE NOT is_shown AND publish AND {'%(own)s::bigint[] IS NULL' if tenants is None else 'tenant_id = ANY(%(own)s)'}"
+        " GROUP BY gap ORDER BY gap",
+        {"own": None if tenants is None else list(tenants)},
+    )
+    return Counter(dict(found.fetchall()))
+
+
+def lacks(rule_id: str) -> str:
     """Return what a gap is, in a few words: `energy_mix missing`."""
     rule = next((one for one in RULES.values() if (one.id, one.severity) == (rule_id, GAP)), None)
     return Finding("", rule).said("en").partition(";")[0].replace(" is missing", " missing") if rule else rule_id

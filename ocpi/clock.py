@@ -26,22 +26,24 @@ SETTLED_AFTER = dt.timedelta(minutes=10)  # after midnight: the last uploads of 
 # --- What was accepted, and how soon -----------------------------------------------------------------------------------
 
 # Ages are whole ms, rounded up. The condition is that of the index `pushattempt_clock`, word for word.
+# Attempts are gone through once, however many Connections a tenant has.
 _FIGURES = f"""
     SELECT c.id, c.tenant_id, coalesce(a.accepted, 0), coalesce(a.requests, 0), coalesce(a.in_time, 0), a.percentiles, a.oldest,
         coalesce(w.waiting, 0), coalesce(w.rejected, 0)
     FROM tenants_connection c
-    LEFT JOIN LATERAL (
-        SELECT sum(m.changes)::bigint accepted, count(*) requests,
+    LEFT JOIN (
+        SELECT m.connection_id, sum(m.changes)::bigint accepted, count(*) requests,
             sum(m.changes) FILTER (WHERE m.age_ms <= {WITHIN_S * 1000})::bigint in_time,
             percentile_cont(ARRAY[0.5, 0.95, 0.99]) WITHIN GROUP (ORDER BY m.age_ms) percentiles, max(m.age_ms) oldest
         FROM (
-            SELECT a.changes,
+            SELECT p.connection_id, a.changes,
                 greatest(0, ceil(extract(epoch FROM a.started_at - a.changed_at) * 1000) + a.took_ms)::bigint age_ms
-            FROM ocpi_pushattempt a JOIN ocpi_push p ON p.id = a.push_id AND p.connection_id = c.id
-            WHERE a.tenant_id = c.tenant_id AND a.outcome = 'delivered' AND a.changed_at IS NOT NULL
+            FROM ocpi_pushattempt a JOIN ocpi_push p ON p.id = a.push_id
+            WHERE a.tenant_id IN (SELECT tenant_id FROM tenants_connection WHERE id = ANY(%(connections)s))
+            AND p.connection_id = ANY(%(connections)s) AND a.outcome = 'delivered' AND a.changed_at IS NOT NULL
             AND a.changed_at >= %(start)s AND a.changed_at < %(end)s
-        ) m
-    ) a ON true
+        ) m GROUP BY m.connection_id
+    ) a ON a.connection_id = c.id
     LEFT JOIN LATERAL (
         SELECT sum(p.changes) FILTER (WHERE p.state = 'dirty') waiting,
             sum(p.changes) FILTER (WHERE p.state = 'rejected') rejected

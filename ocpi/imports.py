@@ -24,7 +24,7 @@ from django.db.models import F, QuerySet
 from django.utils import timezone
 from psycopg.errors import IdleInTransactionSessionTimeout
 
-from ocpi import doorbell, errors, rows, rules, store
+from ocpi import doorbell, errors, rows, rules, store, tally
 from ocpi.intake import LARGEST_DOCUMENT
 from ocpi.judge import Judge, judge, settle_party
 from ocpi.models import Import, ImportPart, ImportReport
@@ -46,6 +46,7 @@ ABANDONED = dt.timedelta(days=1)  # an import whose body never came in whole
 
 State, Phase = Import.State, Import.Phase
 COUNTS = ("received", "created", "updated", "unchanged", "refused", "stale", "removed", "warned")
+NOT_ACCEPTED = ("refused", "stale")
 
 
 def ring() -> None:
@@ -345,6 +346,9 @@ class _Batch:
             self._put(now, is_dry_run=one.phase == Phase.SCAN)
             left = later
         _report(one, self.documents)
+        if one.phase == Phase.APPLY:
+            refused = sum(each.outcome in NOT_ACCEPTED for each in self.documents)
+            tally.add(self.tenant, accepted=len(self.documents) - refused, refused=refused)
 
     def _put(self, some: list[_Document], *, is_dry_run: bool) -> None:
         for each in some:
@@ -373,7 +377,7 @@ def _report(one: Import, some: list[_Document]) -> None:
     samples = (one.preview or {}).get("samples", {}) if is_preview else {}
     told = []
     for each in some:
-        is_accepted = each.outcome not in ("refused", "stale")
+        is_accepted = each.outcome not in NOT_ACCEPTED
         counts["received"] += each.number > 0
         counts[each.outcome] += each.outcome != "removed"
         counts["removed"] += each.removed

@@ -1,4 +1,4 @@
-"""What every API request has in common: message ids, JSON whatever happens, no redirects, no caching."""
+"""What every API request has in common: message ids, JSON whatever happens, no redirects, no caching, English."""
 
 import re
 import uuid
@@ -6,13 +6,18 @@ from collections.abc import Callable
 
 from csp.constants import HEADER
 from csp.middleware import CSPMiddleware
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
+from django.middleware.locale import LocaleMiddleware
+from django.utils import translation
 
 from ocpi import compression, errors
 from ocpi.envelope import correlation_id
 
 API_PATHS = ("/ocpi/", "/api/", "/oauth/")
 PAGES = ("/api/docs", "/api/schema")  # of the paths above those that a browser shows
+ADMIN_PATH = "/admin/"
 _PRINTABLE = re.compile(r"[\x21-\x7e]{1,100}")
 _ASCII = re.compile(r"[\x20-\x7e]*")
 _NOT_UTF8 = re.compile(r"%[89A-F][0-9A-F]")
@@ -65,3 +70,19 @@ def _can_name_something(path: str) -> bool:
     Django has decoded the path by now, and has put back as %FF what was no UTF-8: that would be another id.
     """
     return bool(_ASCII.fullmatch(path)) and not _NOT_UTF8.search(path)
+
+
+class LanguageMiddleware(LocaleMiddleware):
+    """Speak the reader's language on the admin's pages only: what machines read is English and varies with no language."""
+
+    def process_request(self, request: HttpRequest) -> None:
+        """Choose the language of a page."""
+        if request.path_info.startswith(ADMIN_PATH):
+            super().process_request(request)
+
+    def process_response(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
+        """Name it, and forget it: the thread's next request may be a machine's."""
+        if request.path_info.startswith(ADMIN_PATH):
+            response = super().process_response(request, response)
+            translation.activate(settings.LANGUAGE_CODE)
+        return response

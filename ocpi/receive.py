@@ -9,7 +9,7 @@ from typing import Any
 from django.http import HttpResponse
 from rest_framework.request import Request
 
-from ocpi import envelope, errors, rules, store
+from ocpi import envelope, errors, rules, store, tally
 from ocpi.bodies import read_body
 from ocpi.models import Location, Tariff
 from ocpi.rules import uploads
@@ -18,6 +18,8 @@ from tenants.authentication import UploadToken
 from tenants.models import Tenant, Token
 
 logger = logging.getLogger(__name__)
+
+UPLOADS = ("PUT", "PATCH", "DELETE")
 
 
 def _said(findings: list[rules.Finding]) -> str:
@@ -39,6 +41,7 @@ class ReceiverView(OcpiView):
     def accepted(self, outcome: store.Outcome, what: str) -> HttpResponse:
         """Answer an upload that was applied, with its findings, and log it."""
         request = self.request
+        tally.note(self.tenant, is_accepted=True)
         logger.info(
             "upload %s %s %s: %s, X-Request-ID %s",
             self.tenant, request.method, what, "changed" if outcome.changed else "unchanged", request.headers["X-Request-ID"],
@@ -48,6 +51,13 @@ class ReceiverView(OcpiView):
             http_status=201 if outcome.created else 200,
             data=errors.as_data(outcome.findings),
         )
+
+    def handle_exception(self, exc: Exception) -> Any:
+        """Count an upload that was refused; not who came through the wrong door, nor what failed on our side."""
+        is_upload = self.request.method in UPLOADS and hasattr(self, "tenant")
+        if is_upload and isinstance(exc, errors.OcpiError) and not isinstance(exc, errors.WrongPurpose):
+            tally.note(self.tenant, is_accepted=False)
+        return super().handle_exception(exc)
 
 
 def _same_ids(document: Any, **url: str) -> None:

@@ -22,6 +22,7 @@ from ocpi import (
     reconcile,
     scorecards,
     sources,
+    tally,
 )
 from ocpi import watch as lookouts
 from tenants.models import Connection
@@ -65,6 +66,12 @@ def run_imports() -> None:
 def prune_imports() -> int:
     """Delete bulk uploads of long ago."""
     return imports.prune()
+
+
+@shared_task(acks_late=False)
+def prune_uploads() -> int:
+    """Forget how much was uploaded in hours of long ago."""
+    return tally.prune()
 
 
 @shared_task(acks_late=False, time_limit=3900)

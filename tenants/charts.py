@@ -4,8 +4,12 @@ from collections.abc import Sequence
 
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
+
+from tenants import html
 
 WIDTH, HEIGHT = 240, 48
+LEAST = 1.5  # a bar of little is still a bar
 
 
 def bars(values: Sequence[float], labels: Sequence[str], title: str, *, top: float | None = None) -> SafeString:
@@ -16,9 +20,9 @@ def bars(values: Sequence[float], labels: Sequence[str], title: str, *, top: flo
         "",
         '<rect x="{}" y="{}" width="{}" height="{}"><title>{}</title></rect>',
         (
-            (*_round(number * step, HEIGHT - high, max(step - 1, 0.5), high), f"{label}: {value:g}")
+            (*_round(number * step, HEIGHT - high, max(step - 1, 0.5), high), _said(label, value))
             for number, (value, label) in enumerate(zip(values, labels, strict=True))
-            for high in [_height(value, highest)]
+            for high in [max(_height(value, highest), LEAST if value else 0)]
         ),
     )
     return _chart(drawn, title, "bars")
@@ -43,9 +47,27 @@ def line(values: Sequence[float | None], labels: Sequence[str], title: str, *, t
     dots = format_html_join(
         "",
         '<circle cx="{}" cy="{}" r="2"><title>{}</title></circle>',
-        ((*_round(x, y), f"{label}: {value:g}") for x, y, label, value in filter(None, points)),
+        ((*_round(x, y), _said(label, value)) for x, y, label, value in filter(None, points)),
     )
     return _chart(format_html('<path d="{}"/>{}', " ".join(path), dots), title, "line")
+
+
+def told(
+    chart: SafeString, headers: Sequence[str], rows: Sequence[Sequence[object]], ends: Sequence[str]
+) -> SafeString:
+    """Return a chart with its first and last label below it, and the same figures as a table that opens."""
+    axis = format_html_join("", "<span>{}</span>", ((end,) for end in ends))
+    table = html.table(headers, rows, html.NOTHING)
+    words = '<figure class="told">{}<figcaption>{}</figcaption><details><summary>{}</summary>{}</details></figure>'
+    return format_html(words, chart, axis, _("As a table"), table)
+
+
+def _round(*lengths: float) -> list[str]:
+    return [f"{length:.1f}" for length in lengths]
+
+
+def _said(label: str, value: float) -> str:
+    return f"{label}: {html.number(value, 2)}"
 
 
 def _height(value: float, highest: float) -> float:
@@ -54,10 +76,6 @@ def _height(value: float, highest: float) -> float:
 
 def _chart(drawn: SafeString, title: str, kind: str) -> SafeString:
     return format_html(
-        '<svg class="chart {}" viewBox="0 0 {} {}" preserveAspectRatio="none" role="img" aria-label="{}">{}</svg>',
+        '<svg class="sketch {}" viewBox="0 0 {} {}" preserveAspectRatio="none" role="img" aria-label="{}">{}</svg>',
         kind, WIDTH, HEIGHT, title, drawn,
     )  # fmt: skip
-
-
-def _round(*lengths: float) -> list[str]:
-    return [f"{length:.1f}" for length in lengths]

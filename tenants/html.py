@@ -11,11 +11,15 @@ from django.contrib.humanize.templatetags.humanize import naturaltime
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.formats import number_format
+from django.utils.functional import Promise
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext
 from unfold.decorators import display
 from unfold.utils import display_for_label
 
+Text = str | Promise  # a promise is a text in the language of who will read it
 NOTHING = "-"  # what the admin shows for an empty value
 
 
@@ -29,7 +33,29 @@ def time(at: dt.datetime | None) -> SafeString | str:
     )
 
 
-def moment(field: str, description: str) -> Callable[[Any, Any], SafeString | str]:
+def number(value: float, decimals: int = 0) -> str:
+    """Return a number as the reader writes it, in groups of three; zeros behind the point are left out."""
+    text = f"{value:.{decimals}f}"
+    return number_format(text.rstrip("0").rstrip(".") if decimals else text, use_l10n=True, force_grouping=True)
+
+
+def percent(part: int, of: int) -> str:
+    """Return a share in per cent, rounded down to a tenth: 100 is all."""
+    return f"{number(1000 * part // of / 10, 1)} %" if of else NOTHING
+
+
+def seconds(ms: float | None) -> str:
+    """Return milliseconds in seconds."""
+    return NOTHING if ms is None else f"{number_format(f'{ms / 1000:.1f}', use_l10n=True, force_grouping=True)} s"
+
+
+def bar(part: int, of: int) -> SafeString:
+    """Return a bar that is filled as far as `part` is of `of`; what it says stands beside it."""
+    words = gettext("%(part)s of %(of)s") % {"part": number(part), "of": number(of)}
+    return format_html('<progress class="meter" max="{}" value="{}" title="{}"></progress>', max(of, 1), part, words)
+
+
+def moment(field: str, description: Text) -> Callable[[Any, Any], SafeString | str]:
     """Return a column, or read-only field, of an admin that shows a DateTimeField."""
 
     @display(description=description, ordering=field)
@@ -39,7 +65,7 @@ def moment(field: str, description: str) -> Callable[[Any, Any], SafeString | st
     return column
 
 
-def field(description: str) -> Callable[[Callable[[Any, Any], Any]], Callable[[Any, Any], Any]]:
+def field(description: Text) -> Callable[[Callable[[Any, Any], Any]], Callable[[Any, Any], Any]]:
     """Make a method a read-only field of an object's page; Unfold asks for each five times, this works it out once."""
 
     def wrap(method: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
@@ -57,8 +83,11 @@ def field(description: str) -> Callable[[Callable[[Any, Any], Any]], Callable[[A
 
 
 def badge(word: str, colours: dict[str, str]) -> SafeString:
-    """Return a word in the colour of what it means: success, info, warning or danger."""
-    return display_for_label(word, NOTHING, colours)
+    """Return a word, in the reader's language, in the colour of what it means: success, info, warning or danger.
+
+    Whoever makes up a word of our own marks it with `gettext_noop`.
+    """
+    return display_for_label((word, gettext(word) if word else word), NOTHING, {word: None} | colours)
 
 
 def url(view: str, *args: object, **query: object) -> str:
@@ -73,7 +102,7 @@ def link(text: object, view: str, *args: object, **query: object) -> SafeString:
 
 def table(headers: Sequence[str], rows: Iterable[Sequence[object]], empty: str) -> SafeString | str:
     """Return a table; `empty` when it has no rows."""
-    head = format_html_join("", "<th>{}</th>", ((header,) for header in headers))
+    head = format_html_join("", '<th scope="col">{}</th>', ((header,) for header in headers))
     lines = [_row(headers, row) for row in rows]
     body = format_html_join("", "{}", ((line,) for line in lines))
     return format_html('<table class="plain"><thead><tr>{}</tr></thead>{}</table>', head, body) if lines else empty

@@ -12,7 +12,7 @@ from django.db import models, transaction
 from django.db.models import Q
 from django.db.models.functions import Now, Upper
 from django.utils import timezone
-from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _
 
 from tenants import secrets, sql
 
@@ -22,8 +22,8 @@ AUTH_USER = settings.AUTH_USER_MODEL
 class Environment(models.TextChoices):
     """NDW's two environments; they deliver independently of each other."""
 
-    STAGING = "staging", "Staging"
-    PRODUCTION = "production", "Production"
+    STAGING = "staging", _("Staging")
+    PRODUCTION = "production", _("Production")
 
 
 class Tenant(models.Model):
@@ -33,54 +33,64 @@ class Tenant(models.Model):
     """
 
     country_code = models.CharField(
+        _("country code"),
         max_length=2,
-        validators=[RegexValidator(r"\A[A-Za-z]{2}\Z", "Two letters (ISO 3166-1 alpha-2), for example NL.")],
-        help_text="Country of the CPO's party, not of its sites: two letters, for example NL.",
+        validators=[RegexValidator(r"\A[A-Za-z]{2}\Z", _("Two letters (ISO 3166-1 alpha-2), for example NL."))],
+        help_text=_("Country of the CPO's party, not of its sites: two letters, for example NL."),
     )
     party_id = models.CharField(
+        _("party id"),
         max_length=3,
-        validators=[RegexValidator(r"\A[A-Za-z0-9]{3}\Z", "Three letters or digits (ISO 15118), for example EXA.")],
-        help_text="The CPO's own id: three letters or digits. Under any other id NDW silently hides the data.",
+        validators=[RegexValidator(r"\A[A-Za-z0-9]{3}\Z", _("Three letters or digits (ISO 15118), for example EXA."))],
+        help_text=_("The CPO's own id: three letters or digits. Under any other id NDW silently hides the data."),
     )
     name = models.CharField(max_length=100)
-    contact_name = models.CharField(max_length=100, blank=True)
-    contact_email = models.EmailField(blank=True)
-    is_active = models.BooleanField("active", default=True, help_text="An inactive tenant's credentials answer 401.")
+    contact_name = models.CharField(_("contact name"), max_length=100, blank=True)
+    contact_email = models.EmailField(_("contact email"), blank=True)
+    is_active = models.BooleanField(
+        _("active"), default=True, help_text=_("An inactive tenant's credentials answer 401.")
+    )
     brake_percent = models.PositiveSmallIntegerField(
-        "brake",
+        _("brake"),
         default=10,
         db_default=10,
         validators=[MaxValueValidator(100)],
-        help_text="A full set that would remove more than so many per cent of the EVSEs (or tariffs), and at least 5, is "
-        "held until an operator accepts it.",
+        help_text=_(
+            "A full set that would remove more than so many per cent of the EVSEs (or tariffs), and at least 5, is "
+            "held until an operator accepts it."
+        ),
     )
     heartbeat_h = models.PositiveSmallIntegerField(
-        "heartbeat",
+        _("heartbeat"),
         default=24,
         db_default=24,
         validators=[MinValueValidator(1)],
-        help_text="Hours. Without an upload for longer the CPO counts as silent; so does an EVSE whose status is older.",
+        help_text=_(
+            "Hours. Without an upload for longer the CPO counts as silent; so does an EVSE whose status is older."
+        ),
     )
     has_digest = models.BooleanField(
-        "daily digest",
+        _("daily digest"),
         default=False,
         db_default=False,
-        help_text="Mail the contact once a day which EVSEs have a status that is hard to believe.",
+        help_text=_("Mail the contact once a day which EVSEs have a status that is hard to believe."),
     )
     offboarding_at = models.DateTimeField(
-        null=True, editable=False, help_text="From then on uploads are refused; every EVSE is set REMOVED."
+        null=True, editable=False, help_text=_("From then on uploads are refused; every EVSE is set REMOVED.")
     )
-    offboarded_at = models.DateTimeField(null=True, editable=False, help_text="NDW had accepted all of it.")
+    offboarded_at = models.DateTimeField(null=True, editable=False, help_text=_("NDW had accepted all of it."))
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
+        verbose_name = _("tenant")
+        verbose_name_plural = _("tenants")
         ordering = ["country_code", "party_id"]
         constraints = [
             models.UniqueConstraint(
                 Upper("country_code"),
                 Upper("party_id"),
                 name="one_tenant_per_party",
-                violation_error_message="This party exists.",
+                violation_error_message=_("This party exists."),
             )
         ]
 
@@ -112,7 +122,9 @@ class Tenant(models.Model):
 class Membership(models.Model):
     """A user who belongs to a tenant: he sees that one and no other. Nobody who belongs to none is confined."""
 
-    tenant = models.ForeignKey(Tenant, models.CASCADE, related_name="memberships", db_index=False)
+    tenant = models.ForeignKey(
+        Tenant, models.CASCADE, related_name="memberships", db_index=False, verbose_name=_("tenant")
+    )
     user = models.ForeignKey(AUTH_USER, models.CASCADE, related_name="memberships")
 
     class Meta:
@@ -128,11 +140,13 @@ class ConnectionStep(models.Model):
     Source: NDW DOT-NL, "Connection steps"; protocol §7.1.
     """
 
-    tenant = models.ForeignKey(Tenant, models.CASCADE, related_name="connection_steps", db_index=False)
+    tenant = models.ForeignKey(
+        Tenant, models.CASCADE, related_name="connection_steps", db_index=False, verbose_name=_("tenant")
+    )
     number = models.PositiveSmallIntegerField(validators=[MinValueValidator(1), MaxValueValidator(9)])
     done_at = models.DateTimeField(default=timezone.now)
     done_by = models.ForeignKey(AUTH_USER, models.SET_NULL, null=True, related_name="+")
-    note = models.CharField(max_length=200, blank=True)
+    note = models.CharField(_("note"), max_length=200, blank=True)
 
     class Meta:
         ordering = ["number"]
@@ -167,22 +181,24 @@ class Credential(models.Model):
         null=True,
         blank=True,
         related_name="%(class)ss",
-        help_text="Empty: all tenants, later ones too.",
+        help_text=_("Empty: all tenants, later ones too."),
+        verbose_name=_("tenant"),
     )
     digest = models.CharField(max_length=64, editable=False, db_index=True)
     environment = models.CharField(
+        _("environment"),
         max_length=10,
         choices=Environment,
         blank=True,
         default="",
         db_default="",
-        help_text="Which of NDW's environments pulls with it; empty: not told apart.",
+        help_text=_("Which of NDW's environments pulls with it; empty: not told apart."),
     )
     note = models.CharField(
-        max_length=100, blank=True, help_text="Who has it, for example a system or a ticket number."
+        _("note"), max_length=100, blank=True, help_text=_("Who has it, for example a system or a ticket number.")
     )
     created_at = models.DateTimeField(auto_now_add=True)
-    expires_at = models.DateTimeField(null=True, blank=True, help_text="Empty: until it is revoked.")
+    expires_at = models.DateTimeField(_("expires"), null=True, blank=True, help_text=_("Empty: until it is revoked."))
     revoked_at = models.DateTimeField(null=True, blank=True, editable=False)
     last_used_at = models.DateTimeField(null=True, blank=True, editable=False)
 
@@ -257,18 +273,20 @@ class Token(Credential):
     class Purpose(models.TextChoices):
         """Which of the two doors the token opens."""
 
-        UPLOAD = "upload", "Upload (CPO)"
-        PULL = "pull", "Pull (NDW)"
+        UPLOAD = "upload", _("Upload (CPO)")
+        PULL = "pull", _("Pull (NDW)")
 
-    purpose = models.CharField(max_length=6, choices=Purpose)
+    purpose = models.CharField(_("purpose"), max_length=6, choices=Purpose)
     prefix = models.CharField(max_length=20, editable=False)
 
     class Meta(Credential.Meta):
+        verbose_name = _("token")
+        verbose_name_plural = _("tokens")
         constraints = [
             models.CheckConstraint(
                 condition=Q(tenant__isnull=False) | Q(purpose="pull"),
                 name="upload_token_has_a_tenant",
-                violation_error_message="An upload token belongs to one tenant.",
+                violation_error_message=_("An upload token belongs to one tenant."),
             )
         ]
 
@@ -300,13 +318,14 @@ class OAuthClient(Credential):
 
     purpose = Token.Purpose.PULL
 
-    client_id = models.CharField(max_length=64, unique=True, editable=False)
+    client_id = models.CharField(_("client id"), max_length=64, unique=True, editable=False)
     not_before = models.DateTimeField(
-        default=timezone.now, help_text="Access tokens issued before this moment are refused."
+        default=timezone.now, help_text=_("Access tokens issued before this moment are refused.")
     )
 
     class Meta(Credential.Meta):
-        verbose_name = "OAuth2 client"
+        verbose_name = _("OAuth2 client")
+        verbose_name_plural = _("OAuth2 clients")
 
     def __str__(self) -> str:
         return f"{self.client_id} ({self.tenant or 'all tenants'})"
@@ -332,20 +351,21 @@ class ServiceAccount(models.Model):
     """
 
     name = models.CharField(max_length=100, unique=True)
-    environment = models.CharField(max_length=10, choices=Environment)
-    token_url = models.URLField("token URL", max_length=255, help_text="Where access tokens are fetched.")
-    client_id = models.CharField(max_length=255)
+    environment = models.CharField(_("environment"), max_length=10, choices=Environment)
+    token_url = models.URLField(_("token URL"), max_length=255, help_text=_("Where access tokens are fetched."))
+    client_id = models.CharField(_("client id"), max_length=255)
     client_secret_sealed = models.TextField(editable=False, default="")
     access_token_sealed = models.TextField(editable=False, default="")
     access_token_expires_at = models.DateTimeField(null=True, editable=False)
     access_token_renew_at = models.DateTimeField(null=True, editable=False)
     fetching_until = models.DateTimeField(
-        null=True, editable=False, help_text="Somebody is fetching a token till then."
+        null=True, editable=False, help_text=_("Somebody is fetching a token till then.")
     )
 
     class Meta:
+        verbose_name = _("service account")
+        verbose_name_plural = _("service accounts")
         ordering = ["environment", "name"]
-        verbose_name = "service account"
 
     def __str__(self) -> str:
         return f"{self.name} ({self.environment})"
@@ -390,31 +410,39 @@ class Connection(models.Model):
     target that does not answer opens the circuit: until `probe_at` nothing is sent, then one request tries.
     """
 
-    tenant = models.ForeignKey(Tenant, models.PROTECT, related_name="connections")
-    environment = models.CharField(max_length=10, choices=Environment)
-    service_account = models.ForeignKey(ServiceAccount, models.PROTECT, related_name="connections")
-    push_url = models.URLField(
-        "push URL",
-        max_length=255,
-        help_text="What NDW gave: the part before /locations/… and /tariffs/…",
+    tenant = models.ForeignKey(Tenant, models.PROTECT, related_name="connections", verbose_name=_("tenant"))
+    environment = models.CharField(_("environment"), max_length=10, choices=Environment)
+    service_account = models.ForeignKey(
+        ServiceAccount, models.PROTECT, related_name="connections", verbose_name=_("service account")
     )
-    is_paused = models.BooleanField("paused", default=False)
+    push_url = models.URLField(
+        _("push URL"),
+        max_length=255,
+        help_text=_("What NDW gave: the part before /locations/… and /tariffs/…"),
+    )
+    is_paused = models.BooleanField(_("paused"), default=False)
     paused_at = models.DateTimeField(null=True, blank=True, editable=False)
     pause_reason = models.CharField(max_length=500, blank=True)
-    is_retired = models.BooleanField("retired", default=False, help_text="Nothing is sent any more; the history stays.")
-    failures = models.PositiveIntegerField(default=0, editable=False, help_text="Requests in a row without an answer.")
+    is_retired = models.BooleanField(
+        _("retired"), default=False, help_text=_("Nothing is sent any more; the history stays.")
+    )
+    failures = models.PositiveIntegerField(
+        default=0, editable=False, help_text=_("Requests in a row without an answer.")
+    )
     probe_at = models.DateTimeField(null=True, editable=False)
     same_refusals = models.PositiveIntegerField(default=0, editable=False)
     refusal_kind = models.CharField(max_length=40, blank=True, editable=False)
-    allowance = models.FloatField(default=0, editable=False, help_text="Requests the rate cap still allows.")
+    allowance = models.FloatField(default=0, editable=False, help_text=_("Requests the rate cap still allows."))
     allowance_at = models.DateTimeField(default=timezone.now, editable=False)
-    needs_spreading = models.BooleanField(default=True, editable=False, help_text="Push rows are still to be made.")
+    needs_spreading = models.BooleanField(default=True, editable=False, help_text=_("Push rows are still to be made."))
     spread_for = models.CharField(
-        max_length=255, blank=True, editable=False, help_text="The push URL that the Push rows speak of."
+        max_length=255, blank=True, editable=False, help_text=_("The push URL that the Push rows speak of.")
     )
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
+        verbose_name = _("connection")
+        verbose_name_plural = _("connections")
         ordering = ["tenant", "environment"]
         constraints = [
             models.UniqueConstraint(fields=["tenant", "environment"], name="one_connection_per_tenant_environment")
@@ -432,8 +460,9 @@ class Connection(models.Model):
     def clean(self) -> None:
         """Refuse an account of the other environment."""
         if self.service_account_id and self.service_account.environment != self.environment:
-            error = f"This account is for {self.service_account.environment}, the Connection for {self.environment}."
-            raise ValidationError({"service_account": error})
+            error = _("This account is for %(its)s, the Connection for %(own)s.")
+            words = {"its": self.service_account.environment, "own": self.environment}
+            raise ValidationError({"service_account": error % words})
 
     @property
     def state(self) -> str:

@@ -1,7 +1,6 @@
 """The admin's Minute pages: how soon NDW had the changes, over every Connection and over one, and the proof to download."""
 
 import datetime as dt
-from collections.abc import Iterable
 from typing import Any
 
 from django.contrib import admin
@@ -11,8 +10,11 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404
 from django.template.response import TemplateResponse
 from django.utils import timezone
+from django.utils.formats import date_format
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from ocpi import clock, proof
 from ocpi.admin import tables
@@ -20,10 +22,10 @@ from ocpi.clock import Waiting
 from ocpi.models import DeliveryDay
 from tenants import html
 from tenants.admin import ndw
-from tenants.models import Connection, Environment
+from tenants.models import Connection
 
 SHOWN_DAYS = 30
-FIGURES = ["Within 60 s", "Changes", "p50", "p95", "p99", "Slowest"]
+FIGURES = [gettext_lazy("Within 60 s"), gettext_lazy("Changes"), "p50", "p95", "p99", gettext_lazy("Slowest")]
 _Row = tuple[SafeString | str, ...]
 
 may_look = permission_required("ocpi.view_push", raise_exception=True)
@@ -45,9 +47,10 @@ def every_connection(request: HttpRequest) -> HttpResponse:
         )
         for one in connections
     ]
-    headers = ["Connection", *FIGURES, f"{SHOWN_DAYS} days before", "Waiting longest now"]
-    found = html.table(headers, rows, "No Connection yet.")
-    return _page(request, {"title": "Minute", "panels": [{"title": "Today", "content": found}]})
+    before = _("%(count)s days before") % {"count": SHOWN_DAYS}
+    headers = [_("Connection"), *map(str, FIGURES), before, _("Waiting longest now")]
+    found = html.table(headers, rows, _("No Connection yet."))
+    return _page(request, {"title": _("Minute"), "panels": [{"title": _("Today"), "content": found}]})
 
 
 @may_look
@@ -56,18 +59,21 @@ def one_connection(request: HttpRequest, pk: int) -> HttpResponse:
     connection = get_object_or_404(_connections(), pk=pk)
     waits = clock.waiting([connection])
     stored = connection.delivery_days.filter(day__gte=_since()).order_by("-day")
-    days = [("today", clock.today([connection])[pk]), *((f"{row.day:%a %d %b}", row) for row in stored)]
+    days = [(_("today"), clock.today([connection])[pk]), *((date_format(row.day, "D j M"), row) for row in stored)]
     rows = [(name, *_figures(row)) for name, row in days]
     context = {
-        "title": f"Minute of {connection}",
+        "title": _("Minute of %(connection)s") % {"connection": connection},
         "connection": connection,
         "connection_url": html.url("tenants_connection_change", pk),
         "all_url": html.url("ocpi_minute"),
         "badge": html.badge(connection.state, ndw.COLOURS),
         "panels": [
-            {"title": "Waiting longest now", "content": _wait(waits[0]) if waits else "Nothing waits."},
-            {"title": f"Today and the {SHOWN_DAYS} days before", "content": html.table(["Day", *FIGURES], rows, "")},
-            {"title": "Proof (CSV)", "content": _proofs(connection)},
+            {"title": _("Waiting longest now"), "content": _wait(waits[0]) if waits else _("Nothing waits.")},
+            {
+                "title": _("Today and the %(count)s days before") % {"count": SHOWN_DAYS},
+                "content": html.table([_("Day"), *map(str, FIGURES)], rows, ""),
+            },
+            {"title": _("Proof (CSV)"), "content": _proofs(connection)},
         ],
     }
     return _page(request, context)
@@ -87,17 +93,6 @@ def download(request: HttpRequest, pk: int, month: str) -> HttpResponse:
     )
 
 
-def line(connections: Iterable[Connection]) -> SafeString:
-    """Return in one line, for the first page, how those of production do today. One query."""
-    rows = clock.today(one for one in connections if one.environment == Environment.PRODUCTION).values()
-    changes, within = sum(row.changes for row in rows), sum(row.within_60s for row in rows)
-    slowest = max((row.p99_ms for row in rows if row.p99_ms is not None), default=None)
-    words = f"{changes:,} changes, {_percent(within, changes)} within 60 s"
-    if slowest is not None:
-        words += f"; the slowest Connection has a p99 of {_seconds(slowest)}"
-    return format_html("{}. {}", words if changes else "No changes yet", html.link("All Connections", "ocpi_minute"))
-
-
 def _connections() -> QuerySet[Connection]:
     return Connection.objects.select_related("tenant", "service_account")
 
@@ -114,35 +109,26 @@ def _last_days() -> dict[int, tuple[int, int]]:
 
 def _figures(row: DeliveryDay) -> _Row:
     times = (row.p50_ms, row.p95_ms, row.p99_ms, row.max_ms)
-    return _share(row.within_60s, row.changes), f"{row.changes:,}", *map(_seconds, times)
+    return _share(row.within_60s, row.changes), html.number(row.changes), *map(html.seconds, times)
 
 
 def _share(within: int, changes: int) -> SafeString | str:
     if not changes:
         return html.NOTHING
-    bar = '{} <span class="bar" title="{}"><b style="width: {}%"></b></span>'
-    return format_html(bar, _percent(within, changes), f"{within:,} of {changes:,}", 100 * within // changes)
-
-
-def _percent(within: int, changes: int) -> str:
-    """Return a share, rounded down: 100 is all."""
-    return f"{1000 * within // changes / 10:g} %" if changes else html.NOTHING
-
-
-def _seconds(ms: int | None) -> str:
-    return html.NOTHING if ms is None else f"{ms / 1000:.1f} s"
+    return format_html("{} {}", html.percent(within, changes), html.bar(within, changes))
 
 
 def _wait(one: Waiting | None) -> SafeString | str:
     if one is None:
         return html.NOTHING
     target = html.link(f"{one.kind} {one.ocpi_id}", "ocpi_push_change", one.push_id)
-    return html.lines([format_html("{} s: {}", f"{one.seconds:,.0f}", target), tables.words(one.reason)])
+    return html.lines([format_html("{} s: {}", html.number(one.seconds), target), tables.words(one.reason)])
 
 
 def _proofs(connection: Connection) -> SafeString:
     links = (
-        (html.link(f"{month:%B %Y}", "ocpi_minute_proof", connection.pk, f"{month:%Y-%m}"),) for month in proof.months()
+        (html.link(date_format(month, "F Y"), "ocpi_minute_proof", connection.pk, f"{month:%Y-%m}"),)
+        for month in proof.months()
     )
     return format_html_join(" · ", "{}", links)
 

@@ -12,6 +12,8 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern, path
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext, gettext_lazy
+from django.utils.translation import gettext_lazy as _
 from unfold.decorators import action, display
 from unfold.enums import ActionVariant
 from unfold.paginator import InfinitePaginator
@@ -30,33 +32,33 @@ LOGGED = 1000  # of the Pushes sent again at once, so many get a line in their h
 class StateFilter(ChoiceFilter):
     """By the state a person sees; each condition can use an index, which the annotation could not."""
 
-    title, parameter_name = "state", "state"
+    title, parameter_name = _("state"), "state"
     _waiting, _sending, _paused = Q(state=Push.State.DIRTY), Q(lease_until__gt=Now()), Q(connection__is_paused=True)
     _idle = _waiting & (Q(lease_until=None) | Q(lease_until__lte=Now()))
     choices_by_word = {
-        "waiting": ("Waiting (dirty, sending or blocked)", _waiting),
-        "dirty": ("Dirty", _idle & ~_paused),
-        "sending": ("Sending", _waiting & _sending),
-        "blocked": ("Blocked", _idle & _paused),
-        "rejected": ("Rejected", Q(state=Push.State.REJECTED)),
-        "delivered": ("Delivered", Q(state=Push.State.DELIVERED)),
+        "waiting": (_("Waiting (dirty, sending or blocked)"), _waiting),
+        "dirty": (_("Dirty"), _idle & ~_paused),
+        "sending": (_("Sending"), _waiting & _sending),
+        "blocked": (_("Blocked"), _idle & _paused),
+        "rejected": (_("Rejected"), Q(state=Push.State.REJECTED)),
+        "delivered": (_("Delivered"), Q(state=Push.State.DELIVERED)),
     }
 
 
 class KindFilter(ChoiceFilter):
     """By what is pushed."""
 
-    title, parameter_name = "kind", "kind"
+    title, parameter_name = _("kind"), "kind"
     choices_by_word = {
-        "location": ("Locations", Q(location__isnull=False)),
-        "tariff": ("Tariffs", Q(tariff__isnull=False)),
+        "location": (_("Locations"), Q(location__isnull=False)),
+        "tariff": (_("Tariffs"), Q(tariff__isnull=False)),
     }
 
 
 class CauseFilter(admin.SimpleListFilter):
     """By what NDW answered, or why there was no answer; only the Waiting page sets it, and it shows while it is set."""
 
-    title, parameter_name = "cause", "cause"
+    title, parameter_name = _("cause"), "cause"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
         """Name what is set."""
@@ -87,18 +89,18 @@ class PushAdmin(ReadOnlyAdmin):
     list_filter = [StateFilter, KindFilter, CauseFilter, "connection__environment", TENANT]
     list_select_related = ["connection__tenant", "location", "tariff"]
     search_fields = ["location__ocpi_id", "tariff__ocpi_id"]
-    search_help_text = "Part of the object's id"
+    search_help_text = _("Part of the object's id")
     ordering = ["-pk"]
     fieldsets = [
         (None, {"fields": ["target", "connection", "shown_state", "answer", "changed", "due", "accepted"]}),
-        ("Last 20 requests", {"fields": ["attempt_list"]}),
-        ("Details", {"fields": ["carries", "attempts", "changes", "version", "accepted_version", "correlation_id"]}),
+        (_("Last 20 requests"), {"fields": ["attempt_list"]}),
+        (_("Details"), {"fields": ["carries", "attempts", "changes", "version", "accepted_version", "correlation_id"]}),
     ]
     readonly_fields = ["attempts", "changes", "version", "accepted_version", "correlation_id"]
     actions = ["push_now"]
     actions_detail = ["push_this_now"]
-    changed = html.moment("changed_at", "waiting since")
-    accepted = html.moment("accepted_at", "last accepted")
+    changed = html.moment("changed_at", _("waiting since"))
+    accepted = html.moment("accepted_at", _("last accepted"))
 
     def get_urls(self) -> list[URLPattern]:
         """Put the Waiting and Minute pages before those of one Push."""
@@ -125,68 +127,70 @@ class PushAdmin(ReadOnlyAdmin):
         """Let in who may change a Push."""
         return request.user.has_perm("ocpi.change_push")
 
-    @display(description="object", ordering="pk")
+    @display(description=_("object"), ordering="pk")
     def target_id(self, push: Push) -> str:
         """Show the CPO's id."""
         return push.target.ocpi_id
 
-    @display(description="object")
+    @display(description=_("object"))
     def target(self, push: Push) -> SafeString:
         """Lead to the Location or Tariff."""
-        return html.link(f"{push.kind.capitalize()} {push.target}", f"ocpi_{push.kind}_change", push.target.pk)
+        return html.link(f"{gettext(push.kind.capitalize())} {push.target}", f"ocpi_{push.kind}_change", push.target.pk)
 
-    @display(description="kind")
+    @display(description=_("kind"))
     def kind(self, push: Push) -> str:
         """Show what it is."""
-        return push.kind
+        return gettext(push.kind)
 
-    @display(description="state", ordering="state")
+    @display(description=_("state"), ordering="state")
     def shown_state(self, push: Push) -> SafeString:
         """Show the state a person means."""
         return html.badge(push.shown_state, tables.PUSH_COLOURS)  # type: ignore[attr-defined]
 
-    @display(description="next try", ordering="due_at")
+    @display(description=_("next try"), ordering="due_at")
     def due(self, push: Push) -> SafeString | str:
         """Show when it is sent again, if it is."""
         return html.time(push.due_at) if push.shown_state == Push.State.DIRTY else html.NOTHING  # type: ignore[attr-defined]
 
-    @display(description="NDW's last refusal")
+    @display(description=_("NDW's last refusal"))
     def answer(self, push: Push) -> str:
         """Show what NDW said."""
         return tables.words(push.last_answer) or html.NOTHING
 
-    @display(description="next request")
+    @display(description=_("next request"))
     def carries(self, push: Push) -> str:
         """Show what the next request will carry."""
         if push.state != Push.State.DIRTY:
-            return "none: nothing to send"
-        return f"the status of EVSE {push.evse_uid}" if push.evse_uid and not push.whole else "the whole object"
+            return gettext("none: nothing to send")
+        if push.evse_uid and not push.whole:
+            return gettext("the status of EVSE %(uid)s") % {"uid": push.evse_uid}
+        return gettext("the whole object")
 
     @html.field("")  # the heading says it
     def attempt_list(self, push: Push) -> SafeString | str:
         """Show the last requests, and lead to all of them."""
-        all_of_them = html.link("All requests", "ocpi_pushattempt_changelist", push__id__exact=push.pk)
+        all_of_them = html.link(gettext("All requests"), "ocpi_pushattempt_changelist", push__id__exact=push.pk)
         return format_html("{}<p>{}</p>", tables.attempts(push.push_attempts.all()[:20]), all_of_them)
 
-    @admin.action(description="Push now", permissions=["push"])
+    @admin.action(description=_("Push now"), permissions=["push"])
     def push_now(self, request: HttpRequest, queryset: QuerySet) -> None:
         """Send the present state again, whatever became of it before."""
         user: Any = request.user
         LogEntry.objects.log_actions(user.pk, queryset[:LOGGED], CHANGE, "Push now.")
         count = queue.send_again(Push.objects.filter(pk__in=queryset.order_by().values("pk")))
         doorbell.ring()
-        self.message_user(request, f"{count} will be sent now.", messages.SUCCESS)
+        self.message_user(request, gettext("%(count)s will be sent now.") % {"count": count}, messages.SUCCESS)
 
     @action(
-        description="Push now",
+        description=_("Push now"),
         icon="send",
         variant=ActionVariant.PRIMARY,
         permissions=["push"],
         dialog={
-            "title": "Push this object now?",
-            "description": "Its present state is sent again as a whole, whatever became of it before.",
+            "title": _("Push this object now?"),
+            "description": _("Its present state is sent again as a whole, whatever became of it before."),
             "form_class": None,
-            "form_submit_text": "Push now",
+            "form_submit_text": _("Push now"),
         },
     )
     def push_this_now(self, request: HttpRequest, form: forms.Form, object_id: str) -> HttpResponse:
@@ -198,8 +202,8 @@ class PushAdmin(ReadOnlyAdmin):
 class OutcomeFilter(ChoiceFilter):
     """By what an answer meant."""
 
-    title, parameter_name = "outcome", "outcome"
-    choices_by_word = {do.value: (do.value.capitalize(), Q(outcome=do.value)) for do in Do}
+    title, parameter_name = _("outcome"), "outcome"
+    choices_by_word = {do.value: (gettext_lazy(do.value), Q(outcome=do.value)) for do in Do}
 
 
 @admin.register(PushAttempt)
@@ -215,20 +219,23 @@ class PushAttemptAdmin(ReadOnlyAdmin):
     show_facets = admin.ShowFacets.NEVER
     paginator = InfinitePaginator  # months of requests: counting them would take longer than anything else here
     search_fields = ["=request_id", "=correlation_id"]
-    search_help_text = "A whole X-Request-ID or X-Correlation-ID"
+    search_help_text = _("A whole X-Request-ID or X-Correlation-ID")
     ordering = ["-started_at", "-pk"]
     fieldsets = [
         (None, {"fields": ["started", "took", "tenant", "push", "outcome_badge"]}),
-        ("Request", {"fields": ["method", "address", "version", "changes", "changed", "request_id", "correlation_id"]}),
-        ("Answer", {"fields": ["http", "ocpi", "answer_text"]}),
+        (
+            _("Request"),
+            {"fields": ["method", "address", "version", "changes", "changed", "request_id", "correlation_id"]},
+        ),
+        (_("Answer"), {"fields": ["http", "ocpi", "answer_text"]}),
     ]
     readonly_fields = [
         "tenant", "push", "method", "version", "changes", "request_id", "correlation_id",
     ]  # fmt: skip
-    started = html.moment("started_at", "sent")
-    changed = html.moment("changed_at", "change accepted")
+    started = html.moment("started_at", _("sent"))
+    changed = html.moment("changed_at", _("change accepted"))
 
-    @display(description="object")
+    @display(description=_("object"))
     def target(self, attempt: PushAttempt) -> str:
         """Show what the URL names, below the party."""
         for name in ("locations", "tariffs"):
@@ -237,37 +244,37 @@ class PushAttemptAdmin(ReadOnlyAdmin):
                 return " / ".join(unquote(part) for part in path.split("/")[2:])
         return attempt.url
 
-    @display(description="URL")
+    @display(description=_("URL"))
     def address(self, attempt: PushAttempt) -> str:
         """Show the whole URL."""
         return attempt.url
 
-    @display(description="outcome", ordering="outcome")
+    @display(description=_("outcome"), ordering="outcome")
     def outcome_badge(self, attempt: PushAttempt) -> SafeString:
         """Show what the answer meant."""
         return tables.outcome(attempt)
 
-    @display(description="HTTP", ordering="http_status")
+    @display(description=_("HTTP"), ordering="http_status")
     def http(self, attempt: PushAttempt) -> str:
         """Show the HTTP status."""
         return str(attempt.http_status or html.NOTHING)
 
-    @display(description="OCPI", ordering="ocpi_status")
+    @display(description=_("OCPI"), ordering="ocpi_status")
     def ocpi(self, attempt: PushAttempt) -> str:
         """Show the status code in the envelope."""
         return str(attempt.ocpi_status or html.NOTHING)
 
-    @display(description="took", ordering="took_ms")
+    @display(description=_("took"), ordering="took_ms")
     def took(self, attempt: PushAttempt) -> str:
         """Show how long NDW took."""
         return f"{attempt.took_ms} ms"
 
-    @display(description="answer")
+    @display(description=_("answer"))
     def said(self, attempt: PushAttempt) -> str:
         """Show what NDW said."""
         return tables.words(attempt.answer) or html.NOTHING
 
-    @html.field("answer")
+    @html.field(_("answer"))
     def answer_text(self, attempt: PushAttempt) -> SafeString | str:
         """Show the answer in full."""
         return tables.answer(attempt.answer)

@@ -5,6 +5,7 @@ from typing import Any
 from django.contrib import admin
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest
+from django.utils.translation import gettext_lazy as _
 from unfold.contrib.filters.admin import DropdownFilter
 
 from ocpi import overview
@@ -23,14 +24,14 @@ MOST = 5000  # of the Locations that break a rule together with others, so many 
 class SeverityFilter(ChoiceFilter):
     """By how bad its findings are."""
 
-    title, parameter_name = "severity", "severity"
-    choices_by_word = {GAP: ("Gaps", ~Q(gaps=[])), WARNING: ("Warnings", ~Q(warnings=[]))}
+    title, parameter_name = _("severity"), "severity"
+    choices_by_word = {GAP: (_("Gaps"), ~Q(gaps=[])), WARNING: (_("Warnings"), ~Q(warnings=[]))}
 
 
 class RuleFilter(DropdownFilter):
     """By a rule that is broken. Some rules are gap and warning: with the severity it is the one of them."""
 
-    title, parameter_name = "rule", "rule"
+    title, parameter_name = _("rule"), "rule"
     others: tuple[str, ...] = ()  # how the ids of rules begin that such an object cannot break
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
@@ -86,7 +87,7 @@ class _LinkFilter(admin.SimpleListFilter):
 class MendedFilter(_LinkFilter):
     """By what is held back by these gaps only: mend them, and NDW sees it."""
 
-    title, parameter_name = "gaps to mend", "mended"
+    title, parameter_name = _("gaps to mend"), "mended"
 
     def queryset(self, request: HttpRequest, queryset: QuerySet) -> QuerySet:
         """Keep what would be free."""
@@ -99,7 +100,7 @@ class MendedFilter(_LinkFilter):
 class TariffFilter(_LinkFilter):
     """By a Tariff that connectors name."""
 
-    title, parameter_name = "tariff", "tariff"
+    title, parameter_name = _("tariff"), "tariff"
 
     def queryset(self, request: HttpRequest, queryset: QuerySet) -> QuerySet:
         """Keep the Locations that name it."""

@@ -14,6 +14,7 @@ from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse, StreamingHttpResponse
 from django.shortcuts import get_object_or_404
 from django.template.response import TemplateResponse
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_POST
 
 from ocpi import api_imports, imports
@@ -45,7 +46,7 @@ def one_import(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
     told = list(islice(imports.results(one), LISTED + 1))
     objects = import_tables.Objects(one, told)
     context = {
-        "title": f"Import of {one.get_kind_display()}",
+        "title": _("Import of %(kind)s") % {"kind": one.get_kind_display()},
         "one": one,
         "badge": html.badge(one.state, import_tables.STATE_COLOURS),
         "modes": import_tables.modes(one),
@@ -58,7 +59,7 @@ def one_import(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
         "facts": import_tables.facts(one),
         "would_be": import_tables.would_be(one, objects),
         "gone": (one.preview or {}).get("removed", 0),
-        "things": "Tariffs" if one.kind == Import.Kind.TARIFF else "EVSEs",
+        "things": _("Tariffs") if one.kind == Import.Kind.TARIFF else "EVSEs",
         "rules": import_tables.by_rule(one, objects),
         "lines": import_tables.by_line(told[:LISTED], objects),
         "is_cut": len(told) > LISTED,
@@ -111,8 +112,9 @@ def decide(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
     one = _find(pk)
     if not deed(request, one):
         one.refresh_from_db()
-        words = f"It is {one.state} already" + (f": {one.decided_by} was quicker." if one.decided_by else ".")
-        messages.warning(request, words)
+        said = {"state": _(one.state), "who": one.decided_by}
+        words = _("It is %(state)s already: %(who)s was quicker.") if one.decided_by else _("It is %(state)s already.")
+        messages.warning(request, words % said)
     return HttpResponseRedirect(html.url("ocpi_import_change", pk))
 
 
@@ -120,12 +122,12 @@ def _accept(request: HttpRequest, one: Import) -> bool:
     """Let it go on; False when somebody was quicker."""
     gone = (one.preview or {}).get("removed", 0)
     if one.state == Import.State.HELD and gone and request.POST.get("gone") != str(gone):
-        messages.error(request, "Nothing was accepted: tick that you have checked what would be removed.")
+        messages.error(request, _("Nothing was accepted: tick that you have checked what would be removed."))
         return True
     if not imports.accept(one, str(request.user)):
         return False
     _log(request, one, "Accepted.")
-    messages.success(request, "Accepted: it is stored now.")
+    messages.success(request, _("Accepted: it is stored now."))
     return True
 
 
@@ -136,7 +138,7 @@ def _discard(request: HttpRequest, one: Import) -> bool:
     if not imports.discard(one, str(request.user), note):
         return False
     _log(request, one, f"Discarded: {reason}" if reason else "Discarded.")
-    messages.success(request, "Discarded: nothing was stored.")
+    messages.success(request, _("Discarded: nothing was stored."))
     return True
 
 

@@ -9,6 +9,8 @@ from typing import Any
 from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop, ngettext
 
 from ocpi.admin import tables
 from ocpi.imports import Result
@@ -26,7 +28,7 @@ STATE_COLOURS: dict[str, str] = {
     Import.State.DONE: "success",
     Import.State.FAILED: "danger",
 }
-MODE_COLOURS = {"full": "warning", "dry run": "info"}
+MODE_COLOURS = {gettext_noop("full"): "warning", gettext_noop("dry run"): "info"}
 OUTCOME_COLOURS = {
     "created": "success",
     "updated": "info",
@@ -35,21 +37,21 @@ OUTCOME_COLOURS = {
     "removed": "warning",
 }
 TILES = {
-    "received": "objects in the file",
-    "created": "new here",
-    "updated": "changed",
-    "unchanged": "as they were",
-    "refused": "not stored: errors",
-    "stale": "older than what is stored",
-    "removed": "EVSEs set REMOVED",
-    "warned": "accepted, with findings",
+    gettext_noop("received"): gettext_noop("objects in the file"),
+    gettext_noop("created"): gettext_noop("new here"),
+    gettext_noop("updated"): gettext_noop("changed"),
+    gettext_noop("unchanged"): gettext_noop("as they were"),
+    gettext_noop("refused"): gettext_noop("not stored: errors"),
+    gettext_noop("stale"): gettext_noop("older than what is stored"),
+    gettext_noop("removed"): gettext_noop("EVSEs set REMOVED"),
+    gettext_noop("warned"): gettext_noop("accepted, with findings"),
 }
 
 
 def modes(one: Import) -> SafeString | str:
     """Return labels for what is not the usual: a full set, a dry run."""
     words = ["full"] * (one.mode == Import.Mode.FULL) + ["dry run"] * one.is_dry_run
-    return format_html_join(" ", "{}", ((html.badge(word, MODE_COLOURS),) for word in words)) or "upsert"
+    return format_html_join(" ", "{}", ((html.badge(word, MODE_COLOURS),) for word in words)) or _("upsert")
 
 
 def short_counts(one: Import) -> str:
@@ -57,8 +59,8 @@ def short_counts(one: Import) -> str:
     if one.state in (Import.State.HELD, Import.State.FAILED, Import.State.DISCARDED):
         return one.note
     names = ("created", "updated", "unchanged", "refused", "stale", "removed")
-    words = " · ".join(f"{one.counts[name]:,} {name}" for name in names if one.counts.get(name))
-    return f"would be: {words}" if words and is_preview(one) else words or html.NOTHING
+    words = " · ".join(f"{html.number(one.counts[name])} {_(name)}" for name in names if one.counts.get(name))
+    return _("would be: %(words)s") % {"words": words} if words and is_preview(one) else words or html.NOTHING
 
 
 def is_preview(one: Import) -> bool:
@@ -79,40 +81,47 @@ def _percent(one: Import) -> str:
 def _pace(one: Import) -> str:
     """Return what is done now, how fast, and how long it will take."""
     if one.state != Import.State.RUNNING:
-        return "waits for its turn" if one.state == Import.State.QUEUED else ""
+        return _("waits for its turn") if one.state == Import.State.QUEUED else ""
     words = [one.get_phase_display().lower()]
     if one.rate is not None:
-        words.append(f"{one.rate:,.0f} a second")
+        words.append(_("%(count)s a second") % {"count": html.number(one.rate)})
     if one.eta_s is not None:
-        words.append(f"{span(one.eta_s)} left")
+        words.append(_("%(span)s left") % {"span": span(one.eta_s)})
     return ", ".join(words)
 
 
 def span(seconds: float) -> str:
     """Return a length of time as people say it."""
     if seconds < 10:
-        return f"{seconds:.1f} s"
+        return html.seconds(1000 * seconds)
     minutes, rest = divmod(round(seconds), 60)
     if minutes < 60:
-        return f"{minutes} min {rest} s" if minutes else f"{rest} s"
-    return f"{minutes // 60} h {minutes % 60} min"
+        return _("%(minutes)s min %(seconds)s s") % {"minutes": minutes, "seconds": rest} if minutes else f"{rest} s"
+    return _("%(hours)s h %(minutes)s min") % {"hours": html.number(minutes // 60), "minutes": minutes % 60}
 
 
 def tiles(one: Import) -> list[dict[str, str]]:
     """Return every count with what it means."""
-    words = TILES | ({"removed": "Tariffs deleted"} if one.kind == Import.Kind.TARIFF else {})
-    return [{"name": name, "words": words[name], "number": _count(one, name)} for name in TILES]
+    words = TILES | ({"removed": gettext_noop("Tariffs deleted")} if one.kind == Import.Kind.TARIFF else {})
+    return [{"name": name, "title": _(name), "words": _(words[name]), "number": _count(one, name)} for name in TILES]
 
 
 def _count(one: Import, name: str) -> str:
     """Return a count; of what was only scanned, with all that the set lacks."""
     scanned = (one.preview or {}).get("counts") if is_preview(one) else None
-    return f"{(scanned or one.counts).get(name, 0):,}"
+    return html.number((scanned or one.counts).get(name, 0))
 
 
 def live(one: Import) -> dict[str, str]:
     """Return the words that change while it runs."""
     return {"percent": _percent(one), "pace": _pace(one)} | {name: _count(one, name) for name in TILES}
+
+
+def _size(size: int) -> str:
+    """Return how many bytes that is, as people say it."""
+    if size >= 100_000:
+        return f"{html.number(size / 1_000_000, 1)} MB"
+    return f"{html.number(size / 1000, 1)} kB"
 
 
 def was_held(one: Import) -> bool:
@@ -123,19 +132,19 @@ def was_held(one: Import) -> bool:
 def facts(one: Import) -> list[tuple[str, object]]:
     """Return what else there is to say, each with its name."""
     said: list[tuple[str, object]] = [
-        ("Sent by", one.origin or html.NOTHING),
-        ("Received", html.time(one.created_at)),
-        ("Size", f"{one.size / 1_000_000:,.1f} MB" if one.size >= 100_000 else f"{one.size / 1000:,.1f} kB"),
+        (_("Sent by"), one.origin or html.NOTHING),
+        (_("Received"), html.time(one.created_at)),
+        (_("Size"), _size(one.size)),
     ]
     if one.finished_at:
         took = span((one.finished_at - one.created_at).total_seconds())
-        said.append(("Ended", format_html("{}, after {}", html.time(one.finished_at), took)))
+        said.append((_("Ended"), format_html(_("{at}, after {took}"), at=html.time(one.finished_at), took=took)))
     if one.rate is not None and one.state == Import.State.DONE:
-        said.append(("Rate", f"{one.rate:,.0f} objects a second"))
+        said.append((_("Rate"), _("%(count)s objects a second") % {"count": html.number(one.rate)}))
     if one.decided_by:
-        said.append(("Discarded by" if one.state == Import.State.DISCARDED else "Accepted by", one.decided_by))
+        said.append((_("Discarded by") if one.state == Import.State.DISCARDED else _("Accepted by"), one.decided_by))
     if was_held(one):
-        said.append(("Was held", one.note))
+        said.append((_("Was held"), one.note))
     if one.key:
         said.append(("Idempotency-Key", one.key))
     return [*said, ("Id", one.pk)]
@@ -178,15 +187,19 @@ def would_be(one: Import, objects: Objects) -> SafeString | str:
         for name in ("removed", "created", "updated", "unchanged", "refused", "stale")
         if counts.get(name)
     ]
-    return html.table(["Would be", "How many", "For example"], rows, "Nothing is in the file.") if counts else ""
+    headers = [_("Would be"), _("How many"), _("For example")]
+    return html.table(headers, rows, _("Nothing is in the file.")) if counts else ""
 
 
 def _how_many(one: Import, name: str, count: int) -> SafeString | str:
     """Say what is counted: EVSEs are removed, in Locations that the file lacks or that lack them."""
     if name != "removed" or one.kind == Import.Kind.TARIFF:
-        return f"{count:,}"
+        return html.number(count)
     missing = (one.preview or {}).get("missing", 0)
-    return html.lines([f"{count:,} EVSEs", *[f"{missing:,} Locations are not in the file"] * bool(missing)])
+    words = ngettext("%(count)s Location is not in the file", "%(count)s Locations are not in the file", missing) % {
+        "count": html.number(missing)
+    }
+    return html.lines([f"{html.number(count)} EVSEs", *[words] * bool(missing)])
 
 
 def by_rule(one: Import, objects: Objects) -> SafeString | str:
@@ -197,12 +210,13 @@ def by_rule(one: Import, objects: Objects) -> SafeString | str:
             html.badge(counted["severity"], tables.SEVERITY_COLOURS),
             _rule_link(counted["rule"]),
             _rule_words(name),
-            f"{counted['count']:,}",
+            html.number(counted["count"]),
             objects.links(counted["sample"][:SAMPLES]),
         )
         for name, counted in found
     ]
-    return html.table(["Severity", "Rule", "What", "Findings", "For example"], rows, "None: nothing to mend.")
+    headers = [_("Severity"), _("Rule"), _("What"), _("Findings"), _("For example")]
+    return html.table(headers, rows, _("None: nothing to mend."))
 
 
 def _rule_link(rule_id: str) -> SafeString:
@@ -231,12 +245,12 @@ def by_line(told: Iterable[Result], objects: Objects) -> SafeString | str:
         )
         for result in told
     ]
-    return html.table(["Line", "Id", "Outcome", "First finding"], rows, "")
+    return html.table([_("Line"), "Id", _("Outcome"), _("First finding")], rows, "")
 
 
 def _first_finding(found: list[Finding]) -> SafeString | str:
     if not found:
         return html.NOTHING
-    more = f"and {len(found) - 1} more" if len(found) > 1 else ""
+    more = _("and %(count)s more") % {"count": html.number(len(found) - 1)} if len(found) > 1 else ""
     said = found[0].said(tables.reader())
     return format_html("{} <code>{}</code> {} <small>{}</small>", found[0].rule, found[0].path or "/", said, more)

@@ -10,6 +10,8 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern, path
 from django.utils import timezone
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 from unfold.decorators import action, display
 from unfold.enums import ActionVariant
 from unfold.paginator import InfinitePaginator
@@ -27,25 +29,25 @@ UNREAD = ["digest", "preview", "rules"]  # by the list: kilobytes a row
 class StateFilter(ChoiceFilter):
     """By how far it is."""
 
-    title, parameter_name = "state", "state"
-    choices_by_word = {str(state): (str(state.label), Q(state=state)) for state in SHOWN_STATES}
+    title, parameter_name = _("state"), "state"
+    choices_by_word = {str(state): (state.label, Q(state=state)) for state in SHOWN_STATES}
 
 
 class KindFilter(ChoiceFilter):
     """By what the file holds."""
 
-    title, parameter_name = "kind", "kind"
-    choices_by_word = {str(kind): (str(kind.label), Q(kind=kind)) for kind in Import.Kind}
+    title, parameter_name = _("kind"), "kind"
+    choices_by_word = {str(kind): (kind.label, Q(kind=kind)) for kind in Import.Kind}
 
 
 class ModeFilter(ChoiceFilter):
     """By what it does to what is stored."""
 
-    title, parameter_name = "mode", "mode"
+    title, parameter_name = _("mode"), "mode"
     choices_by_word = {
-        "upsert": ("Upsert: add and change", Q(mode=Import.Mode.UPSERT, is_dry_run=False)),
-        "full": ("Full: everything there is", Q(mode=Import.Mode.FULL, is_dry_run=False)),
-        "dry run": ("Dry run: nothing is stored", Q(is_dry_run=True)),
+        "upsert": (_("Upsert: add and change"), Q(mode=Import.Mode.UPSERT, is_dry_run=False)),
+        "full": (_("Full: everything there is"), Q(mode=Import.Mode.FULL, is_dry_run=False)),
+        "dry run": (_("Dry run: nothing is stored"), Q(is_dry_run=True)),
     }
 
 
@@ -61,10 +63,10 @@ class ImportAdmin(ReadOnlyAdmin):
     show_facets = admin.ShowFacets.NEVER
     paginator = InfinitePaginator  # nobody asks how many there have ever been, and counting takes longer than the page
     search_fields = ["party", "tenant__name", "origin", "id__exact"]
-    search_help_text = "Party, who sent it, name of the file, or a whole import id"
+    search_help_text = _("Party, who sent it, name of the file, or a whole import id")
     ordering = ["-created_at", "-pk"]
     actions_list = ["upload"]
-    received = html.moment("created_at", "received")
+    received = html.moment("created_at", _("received"))
 
     def get_urls(self) -> list[URLPattern]:
         """Put the page of one import, and what belongs to it, in the place of a form."""
@@ -88,43 +90,44 @@ class ImportAdmin(ReadOnlyAdmin):
         """Let in who may add an import, and see what becomes of it."""
         return request.user.has_perms(["ocpi.add_import", "ocpi.view_import"])
 
-    @action(description="Upload a file", icon="upload_file", variant=ActionVariant.PRIMARY, permissions=["upload"])
+    @action(description=_("Upload a file"), icon="upload_file", variant=ActionVariant.PRIMARY, permissions=["upload"])
     def upload(self, request: HttpRequest) -> HttpResponse:
         """Go to the form, and receive what it sends."""
         return uploading.upload(request)
 
-    @display(description="tenant", ordering="tenant__party_id")
+    @display(description=_("tenant"), ordering="tenant__party_id")
     def party(self, one: Import) -> str:
         """Show whose it is."""
         return str(one.tenant)
 
-    @display(description="kind", ordering="kind")
+    @display(description=_("kind"), ordering="kind")
     def kind_name(self, one: Import) -> str:
         """Show what the file holds."""
         return one.get_kind_display()
 
-    @display(description="mode", ordering="mode")
+    @display(description=_("mode"), ordering="mode")
     def modes(self, one: Import) -> SafeString | str:
         """Show whether it is a full set, or only a trial."""
         return import_tables.modes(one)
 
-    @display(description="state", ordering="state")
+    @display(description=_("state"), ordering="state")
     def state_label(self, one: Import) -> SafeString:
         """Show how far it is."""
         return html.badge(one.state, import_tables.STATE_COLOURS)
 
-    @display(description="progress")
+    @display(description=_("progress"))
     def progress(self, one: Import) -> SafeString | str:
         """Show how much is done while it is not all, how fast, and how long it will take."""
         return import_tables.meter(one) if one.state not in Import.ENDED else html.NOTHING
 
-    @display(description="came to")
+    @display(description=_("came to"))
     def came_to(self, one: Import) -> str:
         """Show the counts that are not 0."""
         return import_tables.short_counts(one)
 
-    @display(description="took")
+    @display(description=_("took"))
     def took(self, one: Import) -> str:
         """Show how long it took from when it was received, waiting and held too."""
         lasted: dt.timedelta = (one.finished_at or timezone.now()) - one.created_at
-        return import_tables.span(lasted.total_seconds()) + ("" if one.finished_at else " so far")
+        span = import_tables.span(lasted.total_seconds())
+        return span if one.finished_at else gettext("%(span)s so far") % {"span": span}

@@ -8,6 +8,8 @@ from django.http import HttpRequest
 from unfold.admin import ModelAdmin
 from unfold.contrib.filters.admin import AutocompleteSelectFilter
 
+from tenants import html
+
 TENANT = ("tenant", AutocompleteSelectFilter)
 
 
@@ -33,9 +35,9 @@ class ReadOnlyAdmin(ModelAdmin):
 class ChoiceFilter(admin.SimpleListFilter):
     """A filter whose choices are words with a condition each."""
 
-    choices_by_word: dict[str, tuple[str, Q]] = {}
+    choices_by_word: dict[str, tuple[html.Text, Q]] = {}
 
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
         """Name the choices."""
         return [(word, title) for word, (title, _) in self.choices_by_word.items()]
 

@@ -12,6 +12,8 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 
 from ocpi import overview
 from ocpi.admin import tables
@@ -22,7 +24,12 @@ from tenants import html
 from tenants.models import Tenant
 
 FIRST = 5  # lines of "What would unblock most EVSEs"
-STATE_COLOURS = {"ready": "success", "no Locations": "info", "not published": "info", "held back": "danger"}
+STATE_COLOURS = {
+    gettext_noop("ready"): "success",
+    gettext_noop("no Locations"): "info",
+    gettext_noop("not published"): "info",
+    gettext_noop("held back"): "danger",
+}
 _NOBODY = Standing(())
 
 may_look = permission_required("ocpi.view_location", raise_exception=True)
@@ -43,10 +50,15 @@ def every_cpo(request: HttpRequest) -> HttpResponse:
     total = Standing(tuple(lot for one in standings.values() for lot in one.lots))
     ready = sum(row["state"] == "ready" for row in rows)
     context = {
-        "title": "Problems",
+        "title": _("Problems"),
         "total": total,
         "cards": [
-            _card("CPOs ready", f"{ready} of {len(rows)}", "NDW sees all they publish", "#cpos"),
+            _card(
+                _("CPOs ready"),
+                _("%(part)s of %(of)s") % {"part": html.number(ready), "of": html.number(len(rows))},
+                _("NDW sees all they publish"),
+                "#cpos",
+            ),
             *_cards(total, html.url("ocpi_location_changelist")),
         ],
         "rows": rows,
@@ -110,7 +122,7 @@ def one_cpo(request: HttpRequest, party: str) -> HttpResponse:
     plan, gaps = standing.plan(), standing.gaps()
     readiness, looked_at = overview.fills(tenant, types)
     context = {
-        "title": f"Problems of {tenant}",
+        "title": _("Problems of %(tenant)s") % {"tenant": tenant},
         "tenant": tenant,
         "name": _name(tenant),
         "standing": standing,
@@ -146,7 +158,7 @@ def _warnings(tenant: Tenant, standing: Standing, together: list[Line]) -> list[
     return [
         {
             "line": line,
-            "kind": f"{kind.capitalize()}s",
+            "kind": tables.KINDS[kind],
             "url": _objects(kind, tenant, rule=line.rule, **query),
             "words": _words(line.rule, WARNING),
         }
@@ -171,11 +183,20 @@ def _cards(standing: Standing, all_url: str) -> list[dict[str, str]]:
     mark = "&" if "?" in all_url else "?"
     shown, withheld = (f"{all_url}{mark}visible={word}" for word in ("shown", "withheld"))
     return [
-        _card("Locations", f"{standing.locations:,}", f"with {standing.evses:,} EVSEs", all_url),
-        _card("Shown to NDW", f"{standing.shown_percent} %", f"{standing.shown:,} Locations", shown),
-        _card("Withheld", f"{standing.withheld:,}", f"{standing.unpublished:,} more are not published", withheld),
-        _card("EVSEs held back", f"{standing.held_back:,}", "in Locations with gaps", withheld),
+        _card(_("Locations"), html.number(standing.locations), _("with %(count)s EVSEs") % _n(standing.evses), all_url),
+        _card(_("Shown to NDW"), f"{standing.shown_percent} %", _("%(count)s Locations") % _n(standing.shown), shown),
+        _card(
+            _("Withheld"),
+            html.number(standing.withheld),
+            _("%(count)s more are not published") % _n(standing.unpublished),
+            withheld,
+        ),
+        _card(_("EVSEs held back"), html.number(standing.held_back), _("in Locations with gaps"), withheld),
     ]
+
+
+def _n(count: int) -> dict[str, str]:
+    return {"count": html.number(count)}
 
 
 def _card(title: str, figure: str, words: str, url: str) -> dict[str, str]:
@@ -186,7 +207,7 @@ def _step(tenant: Tenant, plan: list[Step], index: int, of: int) -> dict[str, An
     """Return a step of a plan in words, with the way to its objects; `of` are all EVSEs held back, for its bar."""
     step = plan[index]
     before = [rule for earlier in plan[:index] for rule in earlier.rules]
-    frees = f"{step.evses:,} EVSEs" if step.evses else f"{step.locations:,} Locations"
+    frees = _("%(count)s EVSEs") % _n(step.evses) if step.evses else _("%(count)s Locations") % _n(step.locations)
     return {
         "rules": _names(step.rules),
         "frees": frees,

@@ -10,6 +10,8 @@ from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext, gettext_noop
+from django.utils.translation import gettext_lazy as _
 from unfold.admin import ModelAdmin
 from unfold.decorators import action, display
 from unfold.enums import ActionVariant
@@ -20,7 +22,13 @@ from ocpi.admin.lists import TENANT, ChoiceFilter
 from ocpi.models import Source
 from tenants import addresses, html
 
-COLOURS = {"fetching": "info", "good": "success", "failing": "danger", "new": "info", "off": "warning"}
+COLOURS = {
+    gettext_noop("fetching"): "info",
+    gettext_noop("good"): "success",
+    gettext_noop("failing"): "danger",
+    gettext_noop("new"): "info",
+    gettext_noop("off"): "warning",
+}
 ASKED = ["url", "token", "token_form", "is_active", "has_tariffs", "has_locations", "every_s", "full_at"]
 SHOWN = ["state", "result", "error", "fetched", "took", "next_changes", "next_everything", "imports"]
 STARTS_OVER = {"url", "token", "token_form", "has_tariffs", "has_locations"}
@@ -32,9 +40,11 @@ class SourceForm(forms.ModelForm):
     token = forms.CharField(
         required=False,
         max_length=255,
-        validators=[RegexValidator(r"\A[!-~]+\Z", "Printable ASCII without spaces.")],
+        validators=[RegexValidator(r"\A[!-~]+\Z", _("Printable ASCII without spaces."))],
         widget=UnfoldAdminPasswordWidget(attrs={"autocomplete": "new-password"}),
-        help_text="What the CPO gave, not encoded. Stored encrypted and never shown. Leave empty to keep the present one.",
+        help_text=_(
+            "What the CPO gave, not encoded. Stored encrypted and never shown. Leave empty to keep the present one."
+        ),
     )
 
     def clean_url(self) -> str:
@@ -50,22 +60,22 @@ class SourceForm(forms.ModelForm):
         """Demand a token for a new source."""
         token = self.cleaned_data["token"]
         if not token and not self.instance.token_sealed:
-            raise forms.ValidationError("A new source needs its token.")
+            raise forms.ValidationError(_("A new source needs its token."))
         return token
 
 
 class StateFilter(ChoiceFilter):
     """By how the last fetch ended."""
 
-    title, parameter_name = "state", "state"
+    title, parameter_name = _("state"), "state"
     choices_by_word = {
-        "failing": ("Failing", Q(failures__gt=0, is_active=True)),
-        "good": ("Good", Q(failures=0, is_active=True, last_finished_at__isnull=False)),
-        "off": ("Off", Q(is_active=False)),
+        "failing": (_("Failing"), Q(failures__gt=0, is_active=True)),
+        "good": (_("Good"), Q(failures=0, is_active=True, last_finished_at__isnull=False)),
+        "off": (_("Off"), Q(is_active=False)),
     }
 
 
-def _button(title: str, icon: str, question: str, description: str, *, is_first: bool = False) -> Any:
+def _button(title: html.Text, icon: str, question: html.Text, description: html.Text, *, is_first: bool = False) -> Any:
     """Return the decorator of a button that asks before it does something."""
     return action(
         description=title,
@@ -87,14 +97,14 @@ class SourceAdmin(ModelAdmin):
     list_filter_submit = True
     list_select_related = ["tenant"]
     search_fields = ["tenant__party_id", "tenant__name", "url"]
-    search_help_text = "Tenant or URL"
+    search_help_text = _("Tenant or URL")
     autocomplete_fields = ["tenant"]
     ordering = ["tenant"]
     actions = ["fetch_changes", "fetch_everything"]
     actions_detail = ["test_this", "fetch_changes_of_this", "fetch_everything_of_this"]
-    fetched = html.moment("last_started_at", "last fetch")
-    next_changes = html.moment("next_due_at", "next changes")
-    next_everything = html.moment("next_full_at", "next everything")
+    fetched = html.moment("last_started_at", _("last fetch"))
+    next_changes = html.moment("next_due_at", _("next changes"))
+    next_everything = html.moment("next_full_at", _("next everything"))
 
     def get_fields(self, request: HttpRequest, obj: Source | None = None) -> list[str]:
         """Show how it does above what was typed; who may not change it gets no field that would show the token."""
@@ -105,7 +115,7 @@ class SourceAdmin(ModelAdmin):
         """Lock whose it is: what was learnt from the Sender is about that tenant."""
         return [*SHOWN, "tenant"] if obj else []
 
-    @display(description="state", ordering="failures")
+    @display(description=_("state"), ordering="failures")
     def state(self, source: Source) -> SafeString:
         """Show how the last fetch ended."""
         if not source.is_active:
@@ -116,25 +126,28 @@ class SourceAdmin(ModelAdmin):
             word = "failing" if source.failures else "good" if source.last_finished_at else "new"
         return html.badge(word, COLOURS)
 
-    @display(description="last result")
+    @display(description=_("last result"))
     def result(self, source: Source) -> str:
         """Show what the last good fetch brought."""
         return source.last_result or html.NOTHING
 
-    @display(description="error")
+    @display(description=_("error"))
     def error(self, source: Source) -> str:
         """Show why the last fetch failed."""
-        return f"{source.last_error} ({source.failures} in a row)" if source.last_error else html.NOTHING
+        words = gettext("%(error)s (%(count)s in a row)")
+        return words % {"error": source.last_error, "count": source.failures} if source.last_error else html.NOTHING
 
-    @display(description="took")
+    @display(description=_("took"))
     def took(self, source: Source) -> str:
         """Show how long the last fetch took."""
-        return f"{source.took.total_seconds():.1f} s" if source.took is not None else html.NOTHING
+        return html.seconds(1000 * source.took.total_seconds()) if source.took is not None else html.NOTHING
 
-    @display(description="objects")
+    @display(description=_("objects"))
     def imports(self, source: Source) -> str:
         """Show what the last fetch counted."""
-        return ", ".join(f"{count} {name}" for name, count in source.counts.items()) or html.NOTHING
+        return (
+            ", ".join(f"{html.number(count)} {gettext(name)}" for name, count in source.counts.items()) or html.NOTHING
+        )
 
     def save_model(self, request: HttpRequest, obj: Source, form: Any, change: bool) -> None:
         """Save what was typed, nothing else: workers write in the same row."""
@@ -151,39 +164,39 @@ class SourceAdmin(ModelAdmin):
         if change and typed & STARTS_OVER:
             sources.start_over(obj)
             self.message_user(
-                request, "Everything is fetched anew, for what is asked or where has changed.", messages.INFO
+                request, gettext("Everything is fetched anew, for what is asked or where has changed."), messages.INFO
             )
 
     # --- Buttons ---
 
-    @_button("Test now", "network_check", "Test this source now?", "The first object of each list is asked for; nothing is "
-             "stored. It takes up to half a minute.", is_first=True)  # fmt: skip
+    @_button(_("Test now"), "network_check", _("Test this source now?"), _("The first object of each list is asked for; "
+             "nothing is stored. It takes up to half a minute."), is_first=True)  # fmt: skip
     def test_this(self, request: HttpRequest, form: forms.Form, object_id: str) -> HttpResponse:
         """Show what works and what does not."""
         for line in fetches.test(Source.objects.select_related("tenant").get(pk=object_id)):
             self.message_user(request, line.words, messages.SUCCESS if line.is_good else messages.ERROR)
         return html.after_dialog(request, html.url("ocpi_source_change", object_id))
 
-    @_button("Fetch now (changes)", "update", "Fetch what changed?", "What changed since the last good fetch is fetched and "
-             "imported.")  # fmt: skip
+    @_button(_("Fetch now (changes)"), "update", _("Fetch what changed?"), _("What changed since the last good fetch is "
+             "fetched and imported."))  # fmt: skip
     def fetch_changes_of_this(self, request: HttpRequest, form: forms.Form, object_id: str) -> HttpResponse:
         """Have fetched what changed."""
         self.fetch_changes(request, Source.objects.filter(pk=object_id))
         return html.after_dialog(request, html.url("ocpi_source_change", object_id))
 
-    @_button("Fetch everything now", "cloud_download", "Fetch everything?", "All pages are fetched and imported. What the Sender "
-             "lacks is set REMOVED, if the tenant's brake allows.")  # fmt: skip
+    @_button(_("Fetch everything now"), "cloud_download", _("Fetch everything?"), _("All pages are fetched and imported. What "
+             "the Sender lacks is set REMOVED, if the tenant's brake allows."))  # fmt: skip
     def fetch_everything_of_this(self, request: HttpRequest, form: forms.Form, object_id: str) -> HttpResponse:
         """Have everything fetched."""
         self.fetch_everything(request, Source.objects.filter(pk=object_id))
         return html.after_dialog(request, html.url("ocpi_source_change", object_id))
 
-    @admin.action(description="Fetch now (changes)", permissions=["change"])
+    @admin.action(description=_("Fetch now (changes)"), permissions=["change"])
     def fetch_changes(self, request: HttpRequest, queryset: QuerySet) -> None:
         """Have fetched what changed."""
         self._ask_for(request, queryset, is_full=False)
 
-    @admin.action(description="Fetch everything now", permissions=["change"])
+    @admin.action(description=_("Fetch everything now"), permissions=["change"])
     def fetch_everything(self, request: HttpRequest, queryset: QuerySet) -> None:
         """Have everything fetched."""
         self._ask_for(request, queryset, is_full=True)
@@ -194,6 +207,8 @@ class SourceAdmin(ModelAdmin):
         for source in asked:
             self.log_change(request, source, what)
         count = sources.ask_for(Source.objects.filter(pk__in=[source.pk for source in asked]), is_full=is_full)
-        self.message_user(request, f"{count} will be fetched within seconds.", messages.SUCCESS)
+        words = gettext("%(count)s will be fetched within seconds.") % {"count": count}
+        self.message_user(request, words, messages.SUCCESS)
         if count < len(queryset):
-            self.message_user(request, f"{len(queryset) - count} are switched off: not fetched.", messages.WARNING)
+            words = gettext("%(count)s are switched off: not fetched.") % {"count": len(queryset) - count}
+            self.message_user(request, words, messages.WARNING)

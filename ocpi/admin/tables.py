@@ -9,7 +9,8 @@ from typing import Any
 
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
-from django.utils.translation import get_language
+from django.utils.translation import get_language, gettext_lazy, gettext_noop
+from django.utils.translation import gettext as _
 
 from ocpi.models import Push, PushAttempt
 from ocpi.overview import Fill
@@ -47,8 +48,23 @@ STATUS_COLOURS = {
     "OUTOFORDER": "danger",
 }
 SEVERITY_COLOURS = {"error": "danger", "gap": "danger", "warning": "warning"}
-READY_COLOURS = {"met": "success", "in part": "warning", "not met": "warning", "nothing there": "info"}
-KINDS = {"location": "Locations", "evse": "EVSEs"}
+READY_COLOURS = {
+    gettext_noop("met"): "success",
+    gettext_noop("in part"): "warning",
+    gettext_noop("not met"): "warning",
+    gettext_noop("nothing there"): "info",
+}
+KINDS = {"location": gettext_lazy("Locations"), "tariff": gettext_lazy("Tariffs"), "evse": "EVSEs"}
+# Words of states and kinds, which the API knows in English: `html.badge` says them in the reader's language.
+WORDS = [
+    *(gettext_noop("delivered"), gettext_noop("dirty"), gettext_noop("sending"), gettext_noop("blocked")),
+    *(gettext_noop("rejected"), gettext_noop("withheld"), gettext_noop("quarantined"), gettext_noop("pause")),
+    *(gettext_noop("retry"), gettext_noop("whole"), gettext_noop("split"), gettext_noop("throttled")),
+    *(gettext_noop("new token"), gettext_noop("error"), gettext_noop("gap"), gettext_noop("warning")),
+    *(gettext_noop("queued"), gettext_noop("running"), gettext_noop("held"), gettext_noop("done")),
+    *(gettext_noop("failed"), gettext_noop("discarded"), gettext_noop("location"), gettext_noop("tariff")),
+    *(gettext_noop("Location"), gettext_noop("Tariff")),
+]
 FEW = 3  # rules of one id that are told in full
 
 
@@ -69,7 +85,7 @@ def findings(found: Iterable[Finding]) -> SafeString | str:
         )
         for one in found
     ]
-    return html.table(["Severity", "Where", "What", "Rule"], rows, "None: nothing to mend.")
+    return html.table([_("Severity"), _("Where"), _("What"), _("Rule")], rows, _("None: nothing to mend."))
 
 
 def rule_words(rule_id: str, severity: Severity) -> list[str]:
@@ -86,12 +102,13 @@ def readiness(fills: Iterable[Fill]) -> SafeString | str:
         (
             one.advice.text.to(reader()),
             html.badge(_met(one), READY_COLOURS),
-            f"{one.met:,} of {one.of:,} {KINDS[one.advice.kind]}",
-            format_html('<span class="bar" title="{0} %"><b style="width: {0}%"></b></span>', one.percent),
+            _("%(part)s of %(of)s %(things)s")
+            % {"part": html.number(one.met), "of": html.number(one.of), "things": KINDS[one.advice.kind]},
+            html.bar(one.met, one.of),
         )
         for one in fills
     ]
-    return html.table(["What", "Advice", "Met by", ""], rows, "None.")
+    return html.table([_("What"), _("Advice"), _("Met by"), ""], rows, _("None."))
 
 
 def _met(one: Fill) -> str:
@@ -115,18 +132,24 @@ def prices(tariff: Document) -> SafeString | str:
         )
         for number, element in enumerate(tariff["elements"], 1)
     ]
-    return html.table(["Element", "Price, without VAT", "Applies when"], rows, "None.")
+    return html.table([_("Element"), _("Price, without VAT"), _("Applies when")], rows, _("None."))
 
 
 def _price(component: Document, currency: str) -> str:
-    units = {"ENERGY": " per kWh", "TIME": " per hour", "PARKING_TIME": " per hour parked", "FLAT": " per session"}
-    vat = f", VAT {component['vat']:g} %" if "vat" in component else ""
-    return f"{component['price']:g} {currency}{units.get(component['type'], '')}{vat}, step {component['step_size']}"
+    units = {
+        "ENERGY": _("per kWh"),
+        "TIME": _("per hour"),
+        "PARKING_TIME": _("per hour parked"),
+        "FLAT": _("per session"),
+    }
+    price = f"{html.number(component['price'], 4)} {currency} {units.get(component['type'], '')}".rstrip()
+    vat = _("VAT %(vat)s %%") % {"vat": html.number(component["vat"], 4)} if "vat" in component else ""
+    return ", ".join(filter(None, [price, vat, _("step %(size)s") % {"size": component["step_size"]}]))
 
 
 def _restrictions(restrictions: Document) -> Iterator[str]:
     if not restrictions:
-        yield "always"
+        yield _("always")
     for name, value in restrictions.items():
         yield f"{name.replace('_', ' ')}: {', '.join(map(str, value)) if isinstance(value, list) else value}"
 
@@ -143,8 +166,8 @@ def deliveries(pushes: Iterable[Push]) -> SafeString | str:
         )
         for one in pushes
     ]
-    empty = "None: NDW has not been sent this object, for it is not shown or its tenant has no Connection."
-    return html.table(["Over", "State", "Waiting since", "Last accepted", "Answer"], rows, empty)
+    empty = _("None: NDW has not been sent this object, for it is not shown or its tenant has no Connection.")
+    return html.table([_("Over"), _("State"), _("Waiting since"), _("Last accepted"), _("Answer")], rows, empty)
 
 
 def attempts(made: Iterable[PushAttempt]) -> SafeString | str:
@@ -161,7 +184,8 @@ def attempts(made: Iterable[PushAttempt]) -> SafeString | str:
         )
         for one in made
     ]
-    return html.table(["Sent", "Method", "Outcome", "HTTP", "OCPI", "Took", "Answer"], rows, "None yet.")
+    headers = [_("Sent"), _("Method"), _("Outcome"), "HTTP", "OCPI", _("Took"), _("Answer")]
+    return html.table(headers, rows, _("None yet."))
 
 
 def outcome(attempt: PushAttempt) -> SafeString:

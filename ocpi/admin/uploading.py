@@ -8,6 +8,8 @@ from django.contrib import admin, messages
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 from unfold import widgets
 
 from ocpi import errors, imports, intake
@@ -17,8 +19,8 @@ from ocpi.models import Import
 from tenants import html
 from tenants.models import Tenant
 
-KINDS = [*Import.Kind.choices, (SHEET, "Connectors (CSV or XLSX, made from the template)")]
-MODES = [(Import.Mode.UPSERT, "Upsert: add and change"), (Import.Mode.FULL, "Full: this is everything there is")]
+KINDS = [*Import.Kind.choices, (SHEET, _("Connectors (CSV or XLSX, made from the template)"))]
+MODES = [(Import.Mode.UPSERT, _("Upsert: add and change")), (Import.Mode.FULL, _("Full: this is everything there is"))]
 
 
 class TenantField(forms.ModelChoiceField):
@@ -35,24 +37,28 @@ class UploadForm(forms.Form):
     tenant = TenantField(
         Tenant.objects.filter(is_active=True),
         empty_label="",
-        widget=widgets.UnfoldAdminSelect2Widget(attrs={"data-placeholder": "Party or name"}),
+        widget=widgets.UnfoldAdminSelect2Widget(attrs={"data-placeholder": _("Party or name")}),
     )
     kind = forms.ChoiceField(choices=KINDS, initial=KINDS[0][0], widget=widgets.UnfoldAdminRadioSelectWidget)
     mode = forms.ChoiceField(
         choices=MODES,
         initial=Import.Mode.UPSERT,
-        help_text="Full also takes out what the file lacks: EVSEs become REMOVED, Tariffs are deleted. If that is much, "
-        "nothing is stored until an operator has accepted it.",
+        help_text=_(
+            "Full also takes out what the file lacks: EVSEs become REMOVED, Tariffs are deleted. If that is much, "
+            "nothing is stored until an operator has accepted it."
+        ),
         widget=widgets.UnfoldAdminRadioSelectWidget,
     )
     is_dry_run = forms.BooleanField(
-        label="Dry run: say what would become of each line, store nothing",
+        label=_("Dry run: say what would become of each line, store nothing"),
         required=False,
         widget=widgets.UnfoldBooleanWidget,
     )
     file = forms.FileField(
-        help_text="NDJSON (one object a line), a JSON array or an OCPI envelope, in UTF-8, also compressed with gzip; "
-        "or the filled-in spreadsheet.",
+        help_text=_(
+            "NDJSON (one object a line), a JSON array or an OCPI envelope, in UTF-8, also compressed with gzip; "
+            "or the filled-in spreadsheet."
+        ),
         widget=widgets.UnfoldAdminFileFieldWidget,
     )
     key = forms.UUIDField(required=False, widget=forms.HiddenInput)  # a form that is sent twice makes one import
@@ -70,7 +76,7 @@ def upload(request: HttpRequest) -> HttpResponse:
     if one is None:
         return _page(request, form)
     transaction.on_commit(imports.ring)
-    messages.success(request, f"Received {form.cleaned_data['file'].name}.")
+    messages.success(request, gettext("Received %(file)s.") % {"file": form.cleaned_data["file"].name})
     return HttpResponseRedirect(html.url("ocpi_import_change", one.pk))
 
 
@@ -95,7 +101,7 @@ def _receive(request: HttpRequest, form: UploadForm) -> Import | None:
 
 def _page(request: HttpRequest, form: UploadForm) -> HttpResponse:
     context = {
-        "title": "Upload a file",
+        "title": gettext("Upload a file"),
         "form": form,
         "fields": [form[name] for name in form.fields if name != "key"],
         "key": uuid.uuid4(),  # not that of the bound form: what was refused may be sent again, mended

@@ -13,6 +13,7 @@ from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404
 from django.template.response import TemplateResponse
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods
 
 from ocpi import causes
@@ -39,7 +40,7 @@ def waiting(request: HttpRequest) -> HttpResponse:
     held = {cause.connection.pk for cause in found if cause.connection}
     quiet = Connection.objects.filter(is_retired=False).exclude(pk__in=held).select_related("tenant")
     context = {
-        "title": "Waiting",
+        "title": _("Waiting"),
         "parties": [_party(list(group)) for _, group in groupby(found, key=lambda cause: cause.tenant.pk)],
         "quiet": [_connection(one) for one in quiet.order_by("tenant", "environment")],
         "may_push": request.user.has_perm("ocpi.change_push"),
@@ -78,13 +79,13 @@ def _row(cause: Cause) -> dict[str, Any]:
     return {
         "cause": cause,
         "badge": html.badge(cause.state, STATE_COLOURS),
-        "url": _objects(cause),
+        "url": objects_url(cause),
         "since": html.time(cause.since),
         "is_rejected": cause.state == "rejected",
     }
 
 
-def _objects(cause: Cause) -> str:
+def objects_url(cause: Cause) -> str:
     """Return where the rows behind a cause are listed."""
     if cause.connection is None:
         query = {"tenant__id__exact": cause.tenant.pk, "rule": cause.key, "severity": GAP, "visible": "withheld"}
@@ -111,7 +112,7 @@ def _push_rejected(request: HttpRequest, target: Connection) -> None:
     words = request.POST.get("cause", "").replace("\0", "")
     count = causes.resend(causes.refused(target, words))
     _log(request, target, f"Pushed again {count} rejected: {words}")
-    messages.success(request, f"{count} will be sent now.")
+    messages.success(request, _("%(count)s will be sent now.") % {"count": count})
 
 
 def _pause(request: HttpRequest, target: Connection) -> None:
@@ -119,13 +120,14 @@ def _pause(request: HttpRequest, target: Connection) -> None:
     _demand(request, "tenants.change_connection")
     reason = request.POST.get("reason", "").replace("\0", "").strip()[:LONGEST_REASON]
     if not reason:
-        messages.error(request, "Say why: whoever finds the Connection paused will read it.")
+        messages.error(request, _("Say why: whoever finds the Connection paused will read it."))
     elif target.is_paused:
-        messages.warning(request, f"{target} is paused already: {target.pause_reason}")
+        words = _("%(connection)s is paused already: %(reason)s")
+        messages.warning(request, words % {"connection": target, "reason": target.pause_reason})
     else:
         target.pause(f"{request.user}: {reason}")
         _log(request, target, f"Paused: {reason}")
-        messages.success(request, f"Paused {target}; changes go on being noted.")
+        messages.success(request, _("Paused %(connection)s; changes go on being noted.") % {"connection": target})
 
 
 def _resume(request: HttpRequest, target: Connection) -> None:
@@ -134,7 +136,7 @@ def _resume(request: HttpRequest, target: Connection) -> None:
     reason = request.POST.get("reason", "").replace("\0", "").strip()[:LONGEST_REASON]
     target.resume()
     _log(request, target, f"Resumed: {reason}" if reason else "Resumed.")
-    messages.success(request, f"Resumed {target}.")
+    messages.success(request, _("Resumed %(connection)s.") % {"connection": target})
 
 
 @may_look
@@ -147,10 +149,11 @@ def resend(request: HttpRequest, pk: int) -> HttpResponse:
     if request.method == "POST":
         count = causes.resend(rows, is_backlog=True)
         _log(request, target, f"Resent everything: {count} objects.")
-        messages.success(request, f"{count} will be sent again, behind what changes meanwhile.")
+        words = _("%(count)s will be sent again, behind what changes meanwhile.")
+        messages.success(request, words % {"count": count})
         return HttpResponseRedirect(html.url("ocpi_waiting"))
     context = {
-        "title": f"Resend everything of {target}",
+        "title": _("Resend everything of %(connection)s") % {"connection": target},
         "connection": target,
         "locations": rows.exclude(location=None).count(),
         "tariffs": rows.exclude(tariff=None).count(),

@@ -82,7 +82,7 @@ def _key(model: str) -> list:
 
 
 class Migration(migrations.Migration):
-    dependencies = [("ocpi", "0014_version_storage"), ("tenants", "0005_console")]
+    dependencies = [("ocpi", "0016_names_for_people"), ("tenants", "0006_names_for_people")]
 
     operations = [
         *_key("location"),

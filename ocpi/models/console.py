@@ -55,6 +55,8 @@ class UploadHour(models.Model):
     refused = models.PositiveIntegerField(default=0)
 
     class Meta:
+        verbose_name = _("hour of uploads")
+        verbose_name_plural = _("hours of uploads")
         ordering = ["-hour"]
         constraints = [models.UniqueConstraint(fields=["tenant", "hour"], name="upload_hour_once")]
         indexes = [models.Index("hour", name="upload_hour_recent")]
@@ -72,8 +74,8 @@ class Crawl(models.Model):
     class Kind(models.TextChoices):
         """Which list."""
 
-        LOCATION = "location", "Locations"
-        TARIFF = "tariff", "Tariffs"
+        LOCATION = "location", _("Locations")
+        TARIFF = "tariff", _("Tariffs")
 
     tenant = models.ForeignKey(Tenant, models.PROTECT, related_name="crawls", db_index=False)
     kind = models.CharField(max_length=8, choices=Kind)

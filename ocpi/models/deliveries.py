@@ -6,6 +6,7 @@ from django.db import models
 from django.db.models import Case, F, Q, Value, When
 from django.db.models.functions import Now
 from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
 
 from ocpi.models.objects import Location, OcpiObject, Tariff
 from tenants.models import Connection, Tenant
@@ -37,9 +38,9 @@ class Push(models.Model):
     class State(models.TextChoices):
         """The stored states; `sending`, `blocked` and `withheld` are computed (protocol §9)."""
 
-        DIRTY = "dirty", "Waiting"
-        DELIVERED = "delivered", "Delivered"
-        REJECTED = "rejected", "Rejected"
+        DIRTY = "dirty", _("Waiting")
+        DELIVERED = "delivered", _("Delivered")
+        REJECTED = "rejected", _("Rejected")
 
     class Priority(models.IntegerChoices):
         """What goes first over one Connection."""
@@ -82,7 +83,8 @@ class Push(models.Model):
     objects = PushQuerySet.as_manager()
 
     class Meta:
-        verbose_name_plural = "pushes"
+        verbose_name = _("push")
+        verbose_name_plural = _("pushes")
         constraints = [
             models.UniqueConstraint(
                 fields=["tenant", "connection", "location"], name="push_one_per_connection_location"
@@ -135,6 +137,8 @@ class PushAttempt(models.Model):
     correlation_id = models.CharField(max_length=100, blank=True)
 
     class Meta:
+        verbose_name = _("attempt")
+        verbose_name_plural = _("attempts")
         ordering = ["-started_at", "-pk"]
         indexes = [
             # What the clock reads, and nothing else: a day of 288,000 requests without a look at their rows.

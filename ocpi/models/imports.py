@@ -9,6 +9,7 @@ from django.core.exceptions import ValidationError
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
 
 from tenants import secrets
 from tenants.models import Tenant
@@ -24,32 +25,32 @@ class Import(models.Model):
     class State(models.TextChoices):
         """What the CPO sees; `receiving` is not shown to anybody."""
 
-        RECEIVING = "receiving", "Receiving"
-        QUEUED = "queued", "Queued"
-        RUNNING = "running", "Running"
-        HELD = "held", "Held"
-        DONE = "done", "Done"
-        FAILED = "failed", "Failed"
-        DISCARDED = "discarded", "Discarded"
+        RECEIVING = "receiving", _("Receiving")
+        QUEUED = "queued", _("Queued")
+        RUNNING = "running", _("Running")
+        HELD = "held", _("Held")
+        DONE = "done", _("Done")
+        FAILED = "failed", _("Failed")
+        DISCARDED = "discarded", _("Discarded")
 
     class Phase(models.TextChoices):
         """What is done with the lines now."""
 
-        SCAN = "scan", "Scanning"
-        APPLY = "apply", "Storing"
-        REMOVE = "remove", "Removing"
+        SCAN = "scan", _("Scanning")
+        APPLY = "apply", _("Storing")
+        REMOVE = "remove", _("Removing")
 
     class Mode(models.TextChoices):
         """What a set says about objects it lacks."""
 
-        UPSERT = "upsert", "Add and change"
-        FULL = "full", "Everything there is"
+        UPSERT = "upsert", _("Add and change")
+        FULL = "full", _("Everything there is")
 
     class Kind(models.TextChoices):
         """What the lines are."""
 
-        LOCATION = "location", "Locations"
-        TARIFF = "tariff", "Tariffs"
+        LOCATION = "location", _("Locations")
+        TARIFF = "tariff", _("Tariffs")
 
     ENDED = (State.DONE, State.FAILED, State.DISCARDED)
     OPEN = (State.QUEUED, State.RUNNING)
@@ -58,8 +59,10 @@ class Import(models.Model):
     tenant = models.ForeignKey(Tenant, models.PROTECT, related_name="imports", db_index=False)
     kind = models.CharField(max_length=8, choices=Kind)
     mode = models.CharField(max_length=6, choices=Mode, default=Mode.UPSERT)
-    is_dry_run = models.BooleanField("dry run", default=False)
-    is_sheet = models.BooleanField("spreadsheet", default=False, help_text="Made of a CSV or XLSX file of connectors.")
+    is_dry_run = models.BooleanField(_("dry run"), default=False)
+    is_sheet = models.BooleanField(
+        _("spreadsheet"), default=False, help_text="Made of a CSV or XLSX file of connectors."
+    )
     origin = models.CharField(max_length=200, help_text="Who sent it, or the name of the file.")
     key = models.CharField(max_length=255, null=True, help_text="Idempotency-Key.")  # noqa: DJ001 - absent, not empty
     digest = models.BinaryField(null=True, help_text="Of the lines: the same key means the same body.")
@@ -83,11 +86,14 @@ class Import(models.Model):
     decided_by = models.CharField(max_length=150, blank=True, help_text="Who accepted or discarded it.")
 
     class Meta:
+        verbose_name = _("import")
+        verbose_name_plural = _("imports")
         ordering = ["-created_at"]
         constraints = [models.UniqueConstraint(fields=["tenant", "key"], name="import_once_per_key")]
         indexes = [
             models.Index(fields=["tenant", "-created_at"], name="import_of_tenant"),
             models.Index("created_at", condition=Q(state__in=["queued", "running"]), name="import_open"),
+            models.Index("tenant", condition=Q(state="held"), name="import_held"),
         ]
 
     def __str__(self) -> str:
@@ -168,70 +174,84 @@ class Source(models.Model):
     class TokenForm(models.TextChoices):
         """How the token goes into the Authorization header: OCPI 2.2 says Base64, many Senders want it as it is."""
 
-        BASE64 = "base64", "Base64 (OCPI 2.2.1)"
-        RAW = "raw", "As it is"
+        BASE64 = "base64", _("Base64 (OCPI 2.2.1)")
+        RAW = "raw", _("As it is")
 
     SHORTEST_S, LONGEST_S = 30, 86_400
 
     tenant = models.ForeignKey(Tenant, models.PROTECT, related_name="sources", db_index=False)
     url = models.URLField(
-        "URL",
+        _("URL"),
         max_length=500,
-        help_text="Of the versions (…/versions), of the version details (…/2.2.1), or what stands before /versions. https and "
-        "port 443, unless SOURCE_ALLOWED_HOSTS lists the host.",
+        help_text=_(
+            "Of the versions (…/versions), of the version details (…/2.2.1), or what stands before /versions. https and "
+            "port 443, unless SOURCE_ALLOWED_HOSTS lists the host."
+        ),
     )
     token_sealed = models.TextField(editable=False, default="")
     token_form = models.CharField(
         max_length=6,
         choices=TokenForm,
         default=TokenForm.BASE64,
-        help_text="How the Sender wants it behind “Authorization: Token”. A 401 in spite of a good token: try the other.",
+        help_text=_(
+            "How the Sender wants it behind “Authorization: Token”. A 401 in spite of a good token: try the other."
+        ),
     )
-    is_active = models.BooleanField("active", default=True, help_text="Fetch on a schedule.")
-    has_locations = models.BooleanField("locations", default=True, help_text="Fetch Locations.")
-    has_tariffs = models.BooleanField("tariffs", default=True, help_text="Fetch Tariffs; they go before the Locations.")
+    is_active = models.BooleanField(_("active"), default=True, help_text=_("Fetch on a schedule."))
+    has_locations = models.BooleanField(_("locations"), default=True, help_text=_("Fetch Locations."))
+    has_tariffs = models.BooleanField(
+        _("tariffs"), default=True, help_text=_("Fetch Tariffs; they go before the Locations.")
+    )
     every_s = models.PositiveIntegerField(
-        "changes every",
+        _("changes every"),
         default=60,
-        help_text="Seconds between two looks for what changed (date_from), at least 30. 0: only everything, once a night.",
+        help_text=_(
+            "Seconds between two looks for what changed (date_from), at least 30. 0: only everything, once a night."
+        ),
     )
     full_at = models.TimeField(
-        "everything at",
+        _("everything at"),
         default=dt.time(2, 30),
-        help_text="When everything is fetched (Europe/Amsterdam, within ten minutes). What the Sender then lacks is set "
-        "REMOVED, if the tenant's brake allows; what is stored already is not written again.",
+        help_text=_(
+            "When everything is fetched (Europe/Amsterdam, within ten minutes). What the Sender then lacks is set "
+            "REMOVED, if the tenant's brake allows; what is stored already is not written again."
+        ),
     )
 
-    next_due_at = models.DateTimeField("next look for changes", null=True, editable=False)
-    next_full_at = models.DateTimeField("next fetch of everything", default=timezone.now, editable=False)
+    next_due_at = models.DateTimeField(_("next look for changes"), null=True, editable=False)
+    next_full_at = models.DateTimeField(_("next fetch of everything"), default=timezone.now, editable=False)
     locations_from = models.DateTimeField(
-        null=True, editable=False, help_text="When the last good fetch of Locations began, by the slower clock."
+        null=True, editable=False, help_text=_("When the last good fetch of Locations began, by the slower clock.")
     )
     tariffs_from = models.DateTimeField(null=True, editable=False)
     endpoints = models.JSONField(
-        default=dict, editable=False, help_text="Where the lists are, as the version details said last."
+        default=dict, editable=False, help_text=_("Where the lists are, as the version details said last.")
     )
-    last_started_at = models.DateTimeField("last fetch", null=True, editable=False)
+    last_started_at = models.DateTimeField(_("last fetch"), null=True, editable=False)
     last_finished_at = models.DateTimeField(null=True, editable=False)
-    last_result = models.CharField(max_length=500, editable=False, default="", help_text="Of the last that succeeded.")
+    last_result = models.CharField(
+        max_length=500, editable=False, default="", help_text=_("Of the last that succeeded.")
+    )
     last_error = models.CharField(
-        max_length=1000, editable=False, default="", help_text="Empty: the last fetch succeeded."
+        max_length=1000, editable=False, default="", help_text=_("Empty: the last fetch succeeded.")
     )
     counts = models.JSONField(
-        default=dict, editable=False, help_text='Of the last fetch: {"tariffs", "locations", "foreign", "pages"}.'
+        default=dict, editable=False, help_text=_('Of the last fetch: {"tariffs", "locations", "foreign", "pages"}.')
     )
-    failures = models.PositiveIntegerField(default=0, editable=False, help_text="Fetches in a row that failed.")
+    failures = models.PositiveIntegerField(default=0, editable=False, help_text=_("Fetches in a row that failed."))
     lease_until = models.DateTimeField(null=True, editable=False)
     lease_token = models.UUIDField(null=True, editable=False)
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
+        verbose_name = _("source")
+        verbose_name_plural = _("sources")
         ordering = ["tenant"]
         constraints = [
             models.UniqueConstraint(
                 fields=["tenant"],
                 name="source_one_per_tenant",
-                violation_error_message="This tenant has a source; change that one.",
+                violation_error_message=_("This tenant has a source; change that one."),
             )
         ]
 
@@ -241,9 +261,10 @@ class Source(models.Model):
     def clean(self) -> None:
         """Refuse a pace that no Sender should bear, and a source of nothing."""
         if self.every_s and not self.SHORTEST_S <= self.every_s <= self.LONGEST_S:
-            raise ValidationError({"every_s": f"0, or {self.SHORTEST_S} to {self.LONGEST_S} seconds."})
+            words = _("0, or %(least)s to %(most)s seconds.") % {"least": self.SHORTEST_S, "most": self.LONGEST_S}
+            raise ValidationError({"every_s": words})
         if not self.modules:
-            raise ValidationError("Choose Locations, Tariffs or both.")
+            raise ValidationError(_("Choose Locations, Tariffs or both."))
 
     def _bound_to(self) -> str:
         return f"source|token|{self.pk}"

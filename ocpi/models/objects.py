@@ -7,6 +7,7 @@ from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Lower
 from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
 
 from tenants.models import Tenant
 
@@ -15,7 +16,7 @@ class OcpiObject(models.Model):
     """What Location and Tariff share. Only `ocpi.store` writes them."""
 
     tenant = models.ForeignKey(Tenant, models.PROTECT, related_name="%(class)ss", db_index=False)
-    ocpi_id = models.CharField("id", max_length=36)
+    ocpi_id = models.CharField(_("id"), max_length=36)
     # Found by this and not by an expression: under row-level security no index serves one.
     ocpi_key = models.GeneratedField(expression=Lower("ocpi_id"), output_field=models.TextField(), db_persist=True)
     body = models.BinaryField(help_text="The document exactly as it is served: canonical JSON.")
@@ -69,7 +70,7 @@ class Location(OcpiObject):
     Source: OCPI 2.2.1 mod_locations, "Location Object".
     """
 
-    is_shown = models.BooleanField("shown", help_text="Compliant and published: NDW sees it.")
+    is_shown = models.BooleanField(_("shown"), help_text="Compliant and published: NDW sees it.")
     publish = models.BooleanField()
     gaps = ArrayField(models.TextField(), default=list, help_text="Rules of DOT-NL it does not meet.")
     tariff_ids = ArrayField(models.TextField(), default=list, help_text="Lower case; of EVSEs that are not REMOVED.")
@@ -85,10 +86,19 @@ class Location(OcpiObject):
     connector_count = models.PositiveIntegerField()
 
     class Meta:
+        verbose_name = _("location")
+        verbose_name_plural = _("locations")
         constraints = [models.UniqueConstraint(fields=["tenant", "ocpi_key"], name="location_key_per_tenant")]
         indexes = [
             models.Index("tenant", "id", condition=Q(is_shown=True), name="location_shown"),
             models.Index("tenant", "id", name="location_order"),
+            # What the first page counts, without a look at the rows: few are hidden.
+            models.Index(
+                fields=["tenant", "publish"],
+                include=["gaps", "evse_count"],
+                condition=Q(is_shown=False),
+                name="location_hidden",
+            ),
             GinIndex("tariff_ids", name="location_tariff_ids"),
             GinIndex("evse_keys", name="location_evse_keys", fastupdate=False),  # looked up by each upload
             models.Index("edition", name="location_edition"),
@@ -111,6 +121,8 @@ class Tariff(OcpiObject):
     deleted_at = models.DateTimeField(null=True)
 
     class Meta:
+        verbose_name = _("tariff")
+        verbose_name_plural = _("tariffs")
         constraints = [models.UniqueConstraint(fields=["tenant", "ocpi_key"], name="tariff_key_per_tenant")]
         indexes = [
             models.Index("tenant", "id", condition=Q(deleted_at=None), name="tariff_order"),

@@ -10,6 +10,8 @@ from django.db.models import Count, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext, gettext_noop
+from django.utils.translation import gettext_lazy as _
 from unfold.admin import ModelAdmin
 from unfold.contrib.filters.admin import AutocompleteSelectFilter
 from unfold.decorators import action, display
@@ -21,7 +23,12 @@ from tenants import addresses, html
 from tenants.models import Connection, ServiceAccount
 
 ADDRESSES = {models.URLField: {"assume_scheme": "https"}}
-COLOURS = {"sending": "success", "no answer": "warning", "paused": "danger", "retired": "info"}
+COLOURS = {
+    gettext_noop("sending"): "success",
+    gettext_noop("no answer"): "warning",
+    gettext_noop("paused"): "danger",
+    gettext_noop("retired"): "info",
+}
 
 
 def _check_address(url: str) -> str:
@@ -38,7 +45,7 @@ class ServiceAccountForm(forms.ModelForm):
     client_secret = forms.CharField(
         required=False,
         widget=UnfoldAdminPasswordWidget(attrs={"autocomplete": "new-password"}),
-        help_text="Stored encrypted and never shown. Leave empty to keep the present one.",
+        help_text=_("Stored encrypted and never shown. Leave empty to keep the present one."),
     )
 
     def clean_token_url(self) -> str:
@@ -49,7 +56,7 @@ class ServiceAccountForm(forms.ModelForm):
         """Demand a secret for a new account."""
         secret = self.cleaned_data["client_secret"]
         if not secret and not self.instance.client_secret_sealed:
-            raise forms.ValidationError("A new service account needs its secret.")
+            raise forms.ValidationError(_("A new service account needs its secret."))
         return secret
 
 
@@ -62,9 +69,9 @@ class ServiceAccountAdmin(ModelAdmin):
     list_display = ["name", "environment", "client_id", "host", "used_by", "token_until"]
     list_filter = ["environment"]
     search_fields = ["name", "client_id"]
-    search_help_text = "Name or client id"
+    search_help_text = _("Name or client id")
     ordering = ["environment", "name"]
-    token_until = html.moment("access_token_expires_at", "access token until")
+    token_until = html.moment("access_token_expires_at", _("access token until"))
 
     def get_queryset(self, request: HttpRequest) -> QuerySet:
         """Count the Connections along."""
@@ -81,12 +88,12 @@ class ServiceAccountAdmin(ModelAdmin):
             asked.append("client_secret")
         return [*asked, "used_by", "token_until"] if obj else asked
 
-    @display(description="IAM server", ordering="token_url")
+    @display(description=_("IAM server"), ordering="token_url")
     def host(self, account: ServiceAccount) -> str:
         """Show where its tokens come from."""
         return urlsplit(account.token_url).netloc
 
-    @display(description="connections", ordering="connection_total")
+    @display(description=_("connections"), ordering="connection_total")
     def used_by(self, account: ServiceAccount) -> SafeString:
         """Lead to the Connections that use it."""
         query = {"service_account__id__exact": account.pk}
@@ -109,7 +116,7 @@ class ConnectionForm(forms.ModelForm):
         """Demand an address we may call and can put a path behind."""
         url = _check_address(self.cleaned_data["push_url"])
         if "?" in url:
-            raise forms.ValidationError("No ? belongs in it: /locations/… is put behind.")
+            raise forms.ValidationError(_("No ? belongs in it: /locations/… is put behind."))
         return url
 
 
@@ -119,7 +126,7 @@ class PauseForm(BaseDialogForm):
     reason = forms.CharField(
         max_length=400,
         widget=UnfoldAdminTextareaWidget(attrs={"rows": 3}),
-        help_text="Whoever finds the Connection paused will read this.",
+        help_text=_("Whoever finds the Connection paused will read this."),
     )
 
 
@@ -134,12 +141,12 @@ class ConnectionAdmin(ModelAdmin):
     list_filter_submit = True
     list_select_related = ["tenant", "service_account"]
     search_fields = ["tenant__party_id", "tenant__name", "push_url"]
-    search_help_text = "Tenant or push URL"
+    search_help_text = _("Tenant or push URL")
     autocomplete_fields = ["tenant", "service_account"]
     ordering = ["tenant", "environment"]
     actions = ["pause", "resume"]
     actions_detail = ["pause_this", "resume_this"]
-    created = html.moment("created_at", "created")
+    created = html.moment("created_at", _("created"))
 
     def get_fields(self, request: HttpRequest, obj: Connection | None = None) -> list[str]:
         """Show how it is doing above what was typed."""
@@ -150,24 +157,25 @@ class ConnectionAdmin(ModelAdmin):
         """Lock whose it is: its deliveries are that tenant's."""
         return ["state", "why", "tenant", "environment", "deliveries", "created"] if obj else []
 
-    @display(description="state")
+    @display(description=_("state"))
     def state(self, connection: Connection) -> SafeString:
         """Show whether it delivers."""
         return html.badge(connection.state, COLOURS)
 
-    @display(description="because")
+    @display(description=_("because"))
     def why(self, connection: Connection) -> SafeString | str:
         """Show why it does not deliver."""
         if connection.state == "paused":
             return format_html("{} ({})", connection.pause_reason, html.time(connection.paused_at))
         if connection.state == "no answer":
-            return f"{connection.failures} requests in a row without an answer; still trying"
+            words = gettext("%(count)s requests in a row without an answer; still trying")
+            return words % {"count": html.number(connection.failures)}
         return html.NOTHING
 
-    @display(description="deliveries")
+    @display(description=_("deliveries"))
     def deliveries(self, connection: Connection) -> SafeString | str:
         """Lead to its pushes."""
-        words = {"waiting": "Waiting", "rejected": "Rejected by NDW", "delivered": "Delivered"}
+        words = {"waiting": _("Waiting"), "rejected": _("Rejected by NDW"), "delivered": _("Delivered")}
         query = {"connection__id__exact": connection.pk}
         return html.lines(html.link(words[state], "ocpi_push_changelist", **query, state=state) for state in words)
 
@@ -183,38 +191,40 @@ class ConnectionAdmin(ModelAdmin):
             typed.append("needs_spreading")
         obj.save(update_fields=typed if change else None)
         if change and typed and obj.is_paused:
-            self.message_user(request, f"{obj} is still paused: resume it when it may send again.", messages.WARNING)
+            words = gettext("%(connection)s is still paused: resume it when it may send again.")
+            self.message_user(request, words % {"connection": obj}, messages.WARNING)
 
-    @admin.action(description="Pause", permissions=["change"])
+    @admin.action(description=_("Pause"), permissions=["change"])
     def pause(self, request: HttpRequest, queryset: QuerySet) -> None:
         """Send nothing until it is resumed."""
-        self._pause(request, queryset, "paused in the list")
+        self._pause(request, queryset, gettext("paused in the list"))
 
     def _pause(self, request: HttpRequest, queryset: QuerySet, reason: str) -> None:
         running = [connection for connection in queryset if not connection.is_paused]
         for connection in running:
             connection.pause(f"{request.user}: {reason}")
             self.log_change(request, connection, f"Paused: {reason}")
-        self.message_user(request, f"Paused {len(running)}; changes go on being noted.", messages.SUCCESS)
+        words = gettext("Paused %(count)s; changes go on being noted.") % {"count": len(running)}
+        self.message_user(request, words, messages.SUCCESS)
 
-    @admin.action(description="Resume", permissions=["change"])
+    @admin.action(description=_("Resume"), permissions=["change"])
     def resume(self, request: HttpRequest, queryset: QuerySet) -> None:
         """Send again what waits."""
         for connection in queryset:
             connection.resume()
             self.log_change(request, connection, "Resumed.")
-        self.message_user(request, f"Resumed {len(queryset)}.", messages.SUCCESS)
+        self.message_user(request, gettext("Resumed %(count)s.") % {"count": len(queryset)}, messages.SUCCESS)
 
     @action(
-        description="Pause",
+        description=_("Pause"),
         icon="pause",
         variant=ActionVariant.WARNING,
         permissions=["change"],
         dialog={
-            "title": "Pause this Connection",
-            "description": "Nothing is sent until it is resumed. Changes go on being noted, and the clock runs.",
+            "title": _("Pause this Connection"),
+            "description": _("Nothing is sent until it is resumed. Changes go on being noted, and the clock runs."),
             "form_class": PauseForm,
-            "form_submit_text": "Pause",
+            "form_submit_text": _("Pause"),
         },
     )
     def pause_this(self, request: HttpRequest, form: PauseForm, object_id: str) -> HttpResponse:
@@ -223,15 +233,15 @@ class ConnectionAdmin(ModelAdmin):
         return html.after_dialog(request, html.url("tenants_connection_change", object_id))
 
     @action(
-        description="Resume",
+        description=_("Resume"),
         icon="play_arrow",
         variant=ActionVariant.PRIMARY,
         permissions=["change"],
         dialog={
-            "title": "Resume this Connection?",
-            "description": "What waits is sent at once, each object in its present state.",
+            "title": _("Resume this Connection?"),
+            "description": _("What waits is sent at once, each object in its present state."),
             "form_class": None,
-            "form_submit_text": "Resume",
+            "form_submit_text": _("Resume"),
         },
     )
     def resume_this(self, request: HttpRequest, form: forms.Form, object_id: str) -> HttpResponse:
