@@ -11,6 +11,7 @@ import environ
 from celery.schedules import crontab
 from django.templatetags.static import static
 from django.urls import reverse_lazy
+from django.utils.translation import gettext_lazy as _
 
 env = environ.Env()
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -224,7 +225,7 @@ LOGGING = {
 }
 
 
-def _page(title: str, icon: str, view: str) -> dict:
+def _page(title: object, icon: str, view: str) -> dict:
     """Return a line of the admin's sidebar; only who may see the page sees the line."""
     app, _, model = view.partition(".")
     return {
@@ -306,6 +307,8 @@ UNFOLD = {
                 "items": [
                     _page("Users", "person", "auth.user"),
                     _page("Groups", "group", "auth.group"),
+                    _page(_("Tenant users"), "supervisor_account", "tenants.membership"),
+                    _page(_("Audit"), "manage_search", "admin.logentry"),
                 ],
             },
         ],

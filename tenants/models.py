@@ -109,7 +109,7 @@ class Tenant(models.Model):
 
 
 class Membership(models.Model):
-    """A user who belongs to a tenant: he sees that one and no other. Nobody who belongs to none is confined."""
+    """A user who belongs to a tenant: he sees that one and no other (`tenants.scope`)."""
 
     tenant = models.ForeignKey(Tenant, models.CASCADE, related_name="memberships", db_index=False)
     user = models.ForeignKey(AUTH_USER, models.CASCADE, related_name="memberships")
@@ -158,6 +158,7 @@ class Credential(models.Model):
 
     is_authenticated = True  # what DRF's IsAuthenticated asks of request.user
     purpose: str
+    revoked_for_it: list["Credential"]  # which `issue` revoked
     LIVE_AT_A_TIME = 2  # the old one and its successor, while the other side changes over
 
     tenant = models.ForeignKey(
@@ -217,8 +218,9 @@ class Credential(models.Model):
         self._named(prefix)
         with transaction.atomic():
             siblings = type(self).objects.live().filter(**self._siblings()).order_by("-created_at", "-pk")
-            surplus = siblings.values_list("pk", flat=True)[self.LIVE_AT_A_TIME - 1 :]
-            type(self).objects.filter(pk__in=list(surplus)).update(revoked_at=timezone.now())
+            self.revoked_for_it = list(siblings.select_related("tenant")[self.LIVE_AT_A_TIME - 1 :])
+            surplus = [one.pk for one in self.revoked_for_it]
+            type(self).objects.filter(pk__in=surplus).update(revoked_at=timezone.now())
             self.save()
         return value
 

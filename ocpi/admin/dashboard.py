@@ -7,7 +7,7 @@ from django.http import HttpRequest
 
 from ocpi.admin import clock, tables
 from ocpi.models import Import, Location, Push, Tariff
-from tenants import html
+from tenants import html, scope
 from tenants.admin import ndw
 from tenants.models import Connection, OAuthClient, Tenant, Token
 
@@ -16,7 +16,8 @@ LINES = 10
 
 def fill(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     """Add to the first page (Unfold's DASHBOARD_CALLBACK) `cards`, `steps`, `held`, `minute`, `connections` and `rejected`."""
-    if not request.user.has_perms(["tenants.view_connection", "ocpi.view_push", "ocpi.view_location"]):
+    may_look = request.user.has_perms(["tenants.view_connection", "ocpi.view_push", "ocpi.view_location"])
+    if not may_look or scope.is_confined(request.user):  # its figures are of all tenants
         return context
     in_use = list(Connection.objects.filter(is_retired=False))
     counts = _counts() | {"connections": len(in_use)}
