@@ -78,8 +78,8 @@ class TenantFilter(_UsedFilter):
         is_its = Q(pk=None)
         for pk, model in self.pages.items():
             if path := self.paths.get(model):
-                own = model._base_manager.filter(**{path: value}).annotate(key=Cast("pk", TextField()))
-                is_its |= Q(content_type=pk, object_id__in=own.values("key"))
+                own = model._base_manager.filter(**{path: value}).annotate(key_text=Cast("pk", TextField()))
+                is_its |= Q(content_type=pk, object_id__in=own.values("key_text"))
         return queryset.filter(is_its)
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from django import forms
 from django.contrib.admin.utils import unquote
+from django.core.exceptions import PermissionDenied
 from django.db.models import ForeignKey, Model
 from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import URLPattern
@@ -55,9 +56,11 @@ class ConfinedAdmin(ModelAdmin):
 
         @wraps(view)
         def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-            is_guest = self.admin_site.has_permission(request) and self.has_view_or_change_permission(request)
-            if is_guest and _is_confined(request) and self.get_object(request, unquote(kwargs["object_id"])) is None:
-                raise Http404("There is no such object.")
+            if self.admin_site.has_permission(request) and _is_confined(request):
+                if not self.has_view_or_change_permission(request):
+                    raise PermissionDenied
+                if self.get_object(request, unquote(kwargs["object_id"])) is None:
+                    raise Http404("There is no such object.")
             return view(request, *args, **kwargs)
 
         return guarded
