@@ -175,10 +175,11 @@ def test_every_model_is_shown_by_an_admin_that_confines():
 
 
 def test_every_page_sends_anonymous_visitors_to_log_in(own, rival_things):
+    visitor = Client()
     for name, pattern in patterns().items():
         if name not in cases.NOT_PAGES:
             page = address(name, pattern, own)
-            response = Client().get(page)
+            response = visitor.get(page)
             assert (response.status_code, response["Location"]) == (
                 302,
                 f"/admin/login/?next={page}",

@@ -4,7 +4,7 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin, messages
-from django.db.models import Field, QuerySet
+from django.db.models import Field, ForeignKey, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.utils import timezone
@@ -184,6 +184,15 @@ class TokenAdmin(CredentialAdmin):
         if db_field.name == "purpose" and scope.is_confined(request.user):
             kwargs["choices"] = [(Token.Purpose.UPLOAD.value, Token.Purpose.UPLOAD.label)]
         return super().formfield_for_choice_field(db_field, request, **kwargs)
+
+    def formfield_for_foreignkey(self, db_field: ForeignKey, request: HttpRequest, **kwargs: Any) -> Any:
+        """Demand a tenant of a tenant user, and choose it when he has one."""
+        field = super().formfield_for_foreignkey(db_field, request, **kwargs)
+        if db_field.name == "tenant" and scope.is_confined(request.user):
+            field.required, field.help_text = True, ""
+            own = list(field.queryset[:2])
+            field.initial = own[0].pk if len(own) == 1 else None
+        return field
 
     def has_revoke_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Let in who may issue what this one is."""
