@@ -394,6 +394,8 @@ UNFOLD = {
                 "items": [
                     _page(_("Users"), "person", "auth.user"),
                     _page(_("Groups"), "group", "auth.group"),
+                    _page(_("Tenant users"), "supervisor_account", "tenants.membership"),
+                    _page(_("Audit"), "manage_search", "admin.logentry"),
                 ],
             },
         ],

@@ -31,10 +31,10 @@ def find_tenant(party: str) -> Tenant | None:
     return found.first() if party_id.isalnum() and country_code.isalnum() else None
 
 
-def standings() -> dict[int, Standing]:
-    """Return the standing of each tenant that has Locations. One query."""
+def standings(tenant_ids: list[int] | None = None) -> dict[int, Standing]:
+    """Return the standing of each tenant that has Locations, of these or of all. One query."""
     by_tenant: dict[int, list[Lot]] = {}
-    for lot in _lots(Location.objects.all()):
+    for lot in _lots(_of(Location.objects.all(), tenant_ids)):
         by_tenant.setdefault(lot.tenant_id, []).append(lot)
     return {tenant_id: Standing(tuple(found)) for tenant_id, found in by_tenant.items()}
 
@@ -50,11 +50,15 @@ def _lots(locations: QuerySet) -> Iterator[Lot]:
         yield Lot(tenant_id, is_shown, publish, frozenset(gaps), frozenset(warnings), count, evses)
 
 
-def tariffs() -> dict[int, tuple[int, int]]:
-    """Return for each tenant that has Tariffs how many, and how many with a warning. One query."""
-    counted = Tariff.objects.filter(deleted_at=None).order_by().values_list("tenant_id")
+def tariffs(tenant_ids: list[int] | None = None) -> dict[int, tuple[int, int]]:
+    """Return for each tenant that has Tariffs, of these or of all, how many, and how many with a warning. One query."""
+    counted = _of(Tariff.objects.filter(deleted_at=None), tenant_ids).order_by().values_list("tenant_id")
     found = counted.annotate(count=Count("pk"), warned=Count("pk", filter=~Q(warnings=[])))
     return {tenant_id: (count, warned) for tenant_id, count, warned in found}
+
+
+def _of(rows: QuerySet, tenant_ids: list[int] | None) -> QuerySet:
+    return rows if tenant_ids is None else rows.filter(tenant__in=tenant_ids)
 
 
 def tariff_warnings(tenant: Tenant) -> list[Line]:

@@ -120,7 +120,7 @@ class Tenant(models.Model):
 
 
 class Membership(models.Model):
-    """A user who belongs to a tenant: he sees that one and no other. Nobody who belongs to none is confined."""
+    """A user who belongs to a tenant: he sees that one and no other (`tenants.scope`)."""
 
     tenant = models.ForeignKey(
         Tenant, models.CASCADE, related_name="memberships", db_index=False, verbose_name=_("tenant")
@@ -173,6 +173,7 @@ class Credential(models.Model):
 
     is_authenticated = True  # what DRF's IsAuthenticated asks of request.user
     purpose: str
+    revoked_for_it: list["Credential"]  # which `issue` revoked
     LIVE_AT_A_TIME = 2  # the old one and its successor, while the other side changes over
 
     tenant = models.ForeignKey(
@@ -233,14 +234,17 @@ class Credential(models.Model):
         self.digest = secrets.digest(value)
         self._named(prefix)
         with transaction.atomic():
-            surplus = [one.pk for one in self.surplus()]
+            self.revoked_for_it = list(self.surplus())
+            surplus = [one.pk for one in self.revoked_for_it]
             type(self).objects.filter(pk__in=surplus).update(revoked_at=timezone.now())
             self.save()
         return value
 
     def surplus(self) -> models.QuerySet:
         """Return which live ones end when this new one is issued."""
-        siblings = type(self).objects.live().filter(self._siblings()).order_by("-created_at", "-pk")
+        siblings = (
+            type(self).objects.live().filter(self._siblings()).order_by("-created_at", "-pk").select_related("tenant")
+        )
         return siblings[self.LIVE_AT_A_TIME - 1 :]
 
     def _named(self, prefix: str) -> None:

@@ -1,21 +1,32 @@
-"""Whose rows a user of the admin may see: a member of tenants those tenants' only, everybody else all."""
+"""Whose rows a user of the admin may see: a tenant user those of his tenants only, everybody else all."""
 
 from typing import Any, TypeVar
 
 from django.db.models import Model, QuerySet
 
 from tenants.models import Membership, Tenant
+from tenants.roles import TENANT_USER
 
 M = TypeVar("M", bound=Model)
 
 
 def confined_to(user: Any) -> list[int] | None:
-    """Return the keys of the tenants a user is confined to; None: to none. Asked once for each request."""
+    """Return the keys of the tenants a user is confined to, [] when he sees nothing; None: to none. Asked once a request.
+
+    A Membership confines whoever has it. A member of the group of tenant users who has none sees nothing.
+    """
     if user.is_superuser:
         return None
     if not hasattr(user, "_confined_to"):
-        user._confined_to = list(Membership.objects.filter(user=user).values_list("tenant_id", flat=True)) or None
+        own = list(Membership.objects.filter(user=user).values_list("tenant_id", flat=True))
+        is_confined = bool(own) or user.groups.filter(name=TENANT_USER).exists()
+        user._confined_to = own if is_confined else None
     return user._confined_to
+
+
+def is_confined(user: Any) -> bool:
+    """Return True when the user may see some tenants' rows only: no other party, and none of our accounts, is named to him."""
+    return confined_to(user) is not None
 
 
 def confine(user: Any, rows: QuerySet[M], path: str = "tenant") -> QuerySet[M]:

@@ -26,9 +26,11 @@ ORDER = [
     ],
     ["tenants.charts"],
     ["tenants.models"],
-    ["tenants.oauth", "tenants.scope"],
+    ["tenants.roles"],
+    ["tenants.oauth", "tenants.scope", "tenants.audit"],
     ["tenants.authentication", "tenants.provision"],
-    ["tenants.admin.credentials", "tenants.admin.ndw", "tenants.admin.operators"],
+    ["tenants.admin.confined"],
+    ["tenants.admin.credentials", "tenants.admin.ndw", "tenants.admin.operators", "tenants.admin.audit"],
     ["tenants.admin.parties"],
     [
         "tenants.admin",

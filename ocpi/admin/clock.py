@@ -20,7 +20,7 @@ from ocpi import clock, proof
 from ocpi.admin import tables
 from ocpi.clock import Waiting
 from ocpi.models import DeliveryDay
-from tenants import html
+from tenants import html, scope
 from tenants.admin import ndw
 from tenants.models import Connection
 
@@ -34,7 +34,7 @@ may_look = permission_required("ocpi.view_push", raise_exception=True)
 @may_look
 def every_connection(request: HttpRequest) -> HttpResponse:
     """Show today and the last 30 days over each Connection, production first. Four queries."""
-    connections = list(_connections().filter(is_retired=False).order_by("environment", "tenant"))
+    connections = list(_connections(request).filter(is_retired=False).order_by("environment", "tenant"))
     today = clock.today(connections)
     waits = {one.connection.pk: one for one in clock.waiting(connections)}
     month = _last_days()
@@ -56,7 +56,7 @@ def every_connection(request: HttpRequest) -> HttpResponse:
 @may_look
 def one_connection(request: HttpRequest, pk: int) -> HttpResponse:
     """Show one Connection by day, what waits longest now, and its proofs."""
-    connection = get_object_or_404(_connections(), pk=pk)
+    connection = get_object_or_404(_connections(request), pk=pk)
     waits = clock.waiting([connection])
     stored = connection.delivery_days.filter(day__gte=_since()).order_by("-day")
     days = [(_("today"), clock.today([connection])[pk]), *((date_format(row.day, "D j M"), row) for row in stored)]
@@ -82,7 +82,7 @@ def one_connection(request: HttpRequest, pk: int) -> HttpResponse:
 @may_look
 def download(request: HttpRequest, pk: int, month: str) -> HttpResponse:
     """Send the proof of a month, as `manage.py proof` writes it."""
-    connection, first = get_object_or_404(_connections(), pk=pk), proof.month_of(month)
+    connection, first = get_object_or_404(_connections(request), pk=pk), proof.month_of(month)
     if first is None:
         raise Http404("There is no proof of this month.")
     name = proof.file_name(connection, first)
@@ -93,8 +93,8 @@ def download(request: HttpRequest, pk: int, month: str) -> HttpResponse:
     )
 
 
-def _connections() -> QuerySet[Connection]:
-    return Connection.objects.select_related("tenant", "service_account")
+def _connections(request: HttpRequest) -> QuerySet[Connection]:
+    return scope.confine(request.user, Connection.objects.select_related("tenant", "service_account"))
 
 
 def _since() -> dt.date:

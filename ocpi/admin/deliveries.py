@@ -5,14 +5,13 @@ from urllib.parse import unquote
 
 from django import forms
 from django.contrib import admin, messages
-from django.contrib.admin.models import CHANGE, LogEntry
 from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern, path
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
-from django.utils.translation import gettext, gettext_lazy
+from django.utils.translation import gettext, gettext_lazy, gettext_noop
 from django.utils.translation import gettext_lazy as _
 from unfold.decorators import action, display
 from unfold.enums import ActionVariant
@@ -24,7 +23,7 @@ from ocpi.admin import waiting as pages
 from ocpi.admin.lists import TENANT, ChoiceFilter, ReadOnlyAdmin
 from ocpi.models import Push, PushAttempt
 from ocpi.rulings import Do
-from tenants import html
+from tenants import audit, html
 
 LOGGED = 1000  # of the Pushes sent again at once, so many get a line in their history
 
@@ -175,8 +174,7 @@ class PushAdmin(ReadOnlyAdmin):
     @admin.action(description=_("Push now"), permissions=["push"])
     def push_now(self, request: HttpRequest, queryset: QuerySet) -> None:
         """Send the present state again, whatever became of it before."""
-        user: Any = request.user
-        LogEntry.objects.log_actions(user.pk, queryset[:LOGGED], CHANGE, "Push now.")
+        audit.note_all(request, queryset[:LOGGED], gettext_noop("Push now."))
         count = queue.send_again(Push.objects.filter(pk__in=queryset.order_by().values("pk")))
         doorbell.ring()
         self.message_user(request, gettext("%(count)s will be sent now.") % {"count": count}, messages.SUCCESS)

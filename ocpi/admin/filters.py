@@ -16,7 +16,7 @@ from ocpi.problems import TOGETHER
 from ocpi.rules import ERROR, GAP, RULES, WARNING
 from ocpi.rules.findings import shortened
 from ocpi.rules.listing import natural
-from tenants.models import Tenant
+from tenants import scope
 
 MOST = 5000  # of the Locations that break a rule together with others, so many are listed, the largest
 
@@ -51,14 +51,14 @@ class RuleFilter(DropdownFilter):
         if rule not in dict(self.lookup_choices):
             return queryset.none()
         if rule in TOGETHER:
-            return queryset.filter(pk__in=_together(rule, request.GET.get("tenant__id__exact", "")))
+            return queryset.filter(pk__in=_together(rule, request))
         warned, lacking = Q(warnings__contains=[rule]), Q(gaps__contains=[rule]) if queryset.model is Location else Q()
         meant: dict[str | None, Q] = {None: warned | lacking, GAP: lacking, WARNING: warned}
         return queryset.filter(meant.get(severity, warned | lacking))
 
 
-def _together(rule: str, tenant_id: str) -> list[int]:
-    tenants = Tenant.objects.all()
+def _together(rule: str, request: HttpRequest) -> list[int]:
+    tenants, tenant_id = scope.tenants_of(request.user), request.GET.get("tenant__id__exact", "")
     found = overview.concerned(rule, tenants.filter(pk=tenant_id) if tenant_id.isdecimal() else tenants)
     return sorted(found, key=lambda pk: -found[pk])[:MOST]
 

@@ -5,22 +5,21 @@
 
 import uuid
 from itertools import islice
-from typing import Any
 
 from django.contrib import admin, messages
-from django.contrib.admin.models import CHANGE, LogEntry
 from django.contrib.auth.decorators import permission_required
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse, StreamingHttpResponse
 from django.shortcuts import get_object_or_404
 from django.template.response import TemplateResponse
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 from django.views.decorators.http import require_GET, require_POST
 
 from ocpi import api_imports, imports
 from ocpi.admin import import_tables, tables
 from ocpi.models import Import
-from tenants import html
+from tenants import audit, html, scope
 
 LISTED = 100  # lines on the page; the rest is downloaded
 LONGEST_REASON = 300
@@ -33,8 +32,9 @@ may_decide = permission_required(["ocpi.view_import", "ocpi.change_import"], rai
 # --- The page ----------------------------------------------------------------------------------------------------------
 
 
-def _find(pk: uuid.UUID) -> Import:
-    return get_object_or_404(Import.objects.select_related("tenant").exclude(state=Import.State.RECEIVING), pk=pk)
+def _find(request: HttpRequest, pk: uuid.UUID) -> Import:
+    found = Import.objects.select_related("tenant").exclude(state=Import.State.RECEIVING)
+    return get_object_or_404(scope.confine(request.user, found), pk=pk)
 
 
 @may_look
@@ -42,7 +42,7 @@ def one_import(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
     """Show one import; nothing on it can be changed."""
     if request.method == "POST":
         raise PermissionDenied
-    one = _find(pk)
+    one = _find(request, pk)
     told = list(islice(imports.results(one), LISTED + 1))
     objects = import_tables.Objects(one, told)
     context = {
@@ -77,7 +77,7 @@ def one_import(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
 @require_GET
 def progress(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
     """Say how far an import is, in the words of its page."""
-    one = _find(pk)
+    one = _find(request, pk)
     return JsonResponse({"state": one.state, "progress": one.progress, "words": import_tables.live(one)})
 
 
@@ -87,7 +87,7 @@ def results(request: HttpRequest, pk: uuid.UUID, form: str) -> StreamingHttpResp
     """Stream what became of every line."""
     if form not in FORMS:
         raise Http404("No such form.")
-    return FORMS[form](_find(pk), tables.reader())
+    return FORMS[form](_find(request, pk), tables.reader())
 
 
 @may_look
@@ -109,7 +109,7 @@ def decide(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
     deed = {"accept": _accept, "discard": _discard}.get(request.POST.get("do", ""))
     if deed is None:
         raise Http404("No such deed.")
-    one = _find(pk)
+    one = _find(request, pk)
     if not deed(request, one):
         one.refresh_from_db()
         said = {"state": _(one.state), "who": one.decided_by}
@@ -126,7 +126,7 @@ def _accept(request: HttpRequest, one: Import) -> bool:
         return True
     if not imports.accept(one, str(request.user)):
         return False
-    _log(request, one, "Accepted.")
+    audit.note(request, one, gettext_noop("Accepted."))
     messages.success(request, _("Accepted: it is stored now."))
     return True
 
@@ -137,11 +137,9 @@ def _discard(request: HttpRequest, one: Import) -> bool:
     note = "Discarded; nothing was stored." + (f" {reason}" if reason else "")
     if not imports.discard(one, str(request.user), note):
         return False
-    _log(request, one, f"Discarded: {reason}" if reason else "Discarded.")
+    if reason:
+        audit.note(request, one, gettext_noop("Discarded: %(reason)s"), reason=reason)
+    else:
+        audit.note(request, one, gettext_noop("Discarded."))
     messages.success(request, _("Discarded: nothing was stored."))
     return True
-
-
-def _log(request: HttpRequest, one: Import, message: str) -> None:
-    user: Any = request.user
-    LogEntry.objects.log_actions(user.pk, [one], CHANGE, message)

@@ -5,17 +5,17 @@ from typing import Any
 from django.contrib import admin
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest
-from unfold.admin import ModelAdmin
-from unfold.contrib.filters.admin import AutocompleteSelectFilter
 
 from tenants import html
+from tenants.admin.confined import TENANT, ConfinedAdmin
 
-TENANT = ("tenant", AutocompleteSelectFilter)
+__all__ = ["TENANT", "ChoiceFilter", "ReadOnlyAdmin"]
 
 
-class ReadOnlyAdmin(ModelAdmin):
-    """Something to look at; the API and the workers are the way in."""
+class ReadOnlyAdmin(ConfinedAdmin):
+    """Something of a tenant to look at; the API and the workers are the way in."""
 
+    tenant_path: str | None = "tenant"
     show_full_result_count = False
     list_filter_submit = True
 

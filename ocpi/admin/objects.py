@@ -162,8 +162,8 @@ class LocationAdmin(ObjectAdmin):
         return ["-evse_count", "-pk"] if is_mending else self.ordering
 
     def found(self, item: Any) -> list[Finding]:
-        """Return what the CPO should mend, together with other objects too; other parties are named."""
-        return super().found(item) + look(item.tenant, item.pk, item.document, names_parties=True)
+        """Return what the CPO should mend, together with other objects too."""
+        return super().found(item) + look(item.tenant, item.pk, item.document, names_parties=self.names_others(item))
 
     @display(description="place")
     def place(self, location: Location) -> str:

@@ -20,7 +20,7 @@ from ocpi.admin import tables
 from ocpi.plans import Line, Standing, Step, beginning
 from ocpi.problems import TOGETHER
 from ocpi.rules import GAP, WARNING, Severity, profiles
-from tenants import html
+from tenants import html, scope
 from tenants.models import Tenant
 
 FIRST = 5  # lines of "What would unblock most EVSEs"
@@ -41,10 +41,11 @@ may_look = permission_required("ocpi.view_location", raise_exception=True)
 @may_look
 def every_cpo(request: HttpRequest) -> HttpResponse:
     """Show where each CPO stands with NDW: first whose next step frees most, last who is ready. Three queries."""
-    standings, tariffs = overview.standings(), overview.tariffs()
+    own = scope.confined_to(request.user)
+    standings, tariffs = overview.standings(own), overview.tariffs(own)
     rows = [
         _row(tenant, standings.get(tenant.pk, _NOBODY), tariffs.get(tenant.pk, (0, 0)))
-        for tenant in Tenant.objects.all()
+        for tenant in scope.tenants_of(request.user)
     ]
     rows.sort(key=_urgency)
     total = Standing(tuple(lot for one in standings.values() for lot in one.lots))
@@ -116,7 +117,7 @@ def _first(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
 def one_cpo(request: HttpRequest, party: str) -> HttpResponse:
     """Show what stands between one CPO and NDW: the plan, gaps and warnings by rule, and what the law asks next."""
     tenant = overview.find_tenant(party)
-    if tenant is None:
+    if tenant is None or not scope.may_see(request.user, tenant.pk):
         raise Http404("No such party.")
     standing, types = overview.standing(tenant), overview.tariff_types(tenant)
     plan, gaps = standing.plan(), standing.gaps()

@@ -8,11 +8,11 @@ from django.core.validators import RegexValidator
 from django.db import models
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404
 from django.utils import timezone
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext, gettext_noop
 from django.utils.translation import gettext_lazy as _
-from unfold.admin import ModelAdmin
 from unfold.decorators import action, display
 from unfold.enums import ActionVariant
 from unfold.widgets import UnfoldAdminPasswordWidget
@@ -20,7 +20,8 @@ from unfold.widgets import UnfoldAdminPasswordWidget
 from ocpi import fetches, sources
 from ocpi.admin.lists import TENANT, ChoiceFilter
 from ocpi.models import Source
-from tenants import addresses, html
+from tenants import addresses, audit, html
+from tenants.admin.confined import ConfinedAdmin
 
 COLOURS = {
     gettext_noop("fetching"): "info",
@@ -87,9 +88,10 @@ def _button(title: html.Text, icon: str, question: html.Text, description: html.
 
 
 @admin.register(Source)
-class SourceAdmin(ModelAdmin):
+class SourceAdmin(ConfinedAdmin):
     """Where CPOs' data is fetched that do not upload it."""
 
+    tenant_path = "tenant"
     form = SourceForm
     formfield_overrides = {models.URLField: {"assume_scheme": "https"}}
     list_display = ["tenant", "url", "state", "result", "error", "fetched", "took", "next_changes", "next_everything"]
@@ -173,7 +175,9 @@ class SourceAdmin(ModelAdmin):
              "nothing is stored. It takes up to half a minute."), is_first=True)  # fmt: skip
     def test_this(self, request: HttpRequest, form: forms.Form, object_id: str) -> HttpResponse:
         """Show what works and what does not."""
-        for line in fetches.test(Source.objects.select_related("tenant").get(pk=object_id)):
+        source = get_object_or_404(self.get_queryset(request).select_related("tenant"), pk=object_id)
+        audit.note(request, source, gettext_noop("Tested."))
+        for line in fetches.test(source):
             self.message_user(request, line.words, messages.SUCCESS if line.is_good else messages.ERROR)
         return html.after_dialog(request, html.url("ocpi_source_change", object_id))
 
@@ -181,14 +185,14 @@ class SourceAdmin(ModelAdmin):
              "fetched and imported."))  # fmt: skip
     def fetch_changes_of_this(self, request: HttpRequest, form: forms.Form, object_id: str) -> HttpResponse:
         """Have fetched what changed."""
-        self.fetch_changes(request, Source.objects.filter(pk=object_id))
+        self.fetch_changes(request, self.get_queryset(request).filter(pk=object_id))
         return html.after_dialog(request, html.url("ocpi_source_change", object_id))
 
     @_button(_("Fetch everything now"), "cloud_download", _("Fetch everything?"), _("All pages are fetched and imported. What "
              "the Sender lacks is set REMOVED, if the tenant's brake allows."))  # fmt: skip
     def fetch_everything_of_this(self, request: HttpRequest, form: forms.Form, object_id: str) -> HttpResponse:
         """Have everything fetched."""
-        self.fetch_everything(request, Source.objects.filter(pk=object_id))
+        self.fetch_everything(request, self.get_queryset(request).filter(pk=object_id))
         return html.after_dialog(request, html.url("ocpi_source_change", object_id))
 
     @admin.action(description=_("Fetch now (changes)"), permissions=["change"])
@@ -202,10 +206,9 @@ class SourceAdmin(ModelAdmin):
         self._ask_for(request, queryset, is_full=True)
 
     def _ask_for(self, request: HttpRequest, queryset: QuerySet, *, is_full: bool) -> None:
-        what = "Fetch everything now." if is_full else "Fetch changes now."
+        words = gettext_noop("Fetch everything now.") if is_full else gettext_noop("Fetch changes now.")
         asked = [source for source in queryset if source.is_active]
-        for source in asked:
-            self.log_change(request, source, what)
+        audit.note_all(request, asked, words)
         count = sources.ask_for(Source.objects.filter(pk__in=[source.pk for source in asked]), is_full=is_full)
         words = gettext("%(count)s will be fetched within seconds.") % {"count": count}
         self.message_user(request, words, messages.SUCCESS)

@@ -8,7 +8,7 @@ from django.contrib import admin, messages
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
-from django.utils.translation import gettext
+from django.utils.translation import gettext, gettext_noop
 from django.utils.translation import gettext_lazy as _
 from unfold import widgets
 
@@ -16,7 +16,7 @@ from ocpi import errors, imports, intake
 from ocpi.api_imports import KINDS as OF_KINDS
 from ocpi.api_imports import SHEET
 from ocpi.models import Import
-from tenants import html
+from tenants import audit, html, scope
 from tenants.models import Tenant
 
 KINDS = [*Import.Kind.choices, (SHEET, _("Connectors (CSV or XLSX, made from the template)"))]
@@ -72,10 +72,12 @@ def upload(request: HttpRequest) -> HttpResponse:
         request.FILES if is_sent else None,
         initial={"tenant": request.GET.get("tenant")},
     )
+    form.fields["tenant"].queryset = scope.tenants_of(request.user).filter(is_active=True)  # type: ignore[attr-defined]
     one = _receive(request, form) if form.is_valid() else None
     if one is None:
         return _page(request, form)
     transaction.on_commit(imports.ring)
+    audit.note(request, one, gettext_noop("Uploaded %(file)s."), file=form.cleaned_data["file"].name)
     messages.success(request, gettext("Received %(file)s.") % {"file": form.cleaned_data["file"].name})
     return HttpResponseRedirect(html.url("ocpi_import_change", one.pk))
 

@@ -7,20 +7,21 @@ from itertools import groupby
 from typing import Any
 
 from django.contrib import admin, messages
-from django.contrib.admin.models import CHANGE, LogEntry
 from django.contrib.auth.decorators import permission_required
 from django.core.exceptions import PermissionDenied
+from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404
 from django.template.response import TemplateResponse
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 from django.views.decorators.http import require_http_methods
 
 from ocpi import causes
 from ocpi.admin import tables
 from ocpi.causes import Cause
 from ocpi.rules import GAP
-from tenants import html
+from tenants import audit, html, scope
 from tenants.admin import ndw
 from tenants.models import Connection
 
@@ -36,9 +37,9 @@ def waiting(request: HttpRequest) -> HttpResponse:
     """Show the causes, and act on one: push again what NDW rejected, pause or resume a Connection."""
     if request.method == "POST":
         return _act(request)
-    found = causes.causes()
+    found = _causes(request)
     held = {cause.connection.pk for cause in found if cause.connection}
-    quiet = Connection.objects.filter(is_retired=False).exclude(pk__in=held).select_related("tenant")
+    quiet = _connections(request).exclude(pk__in=held)
     context = {
         "title": _("Waiting"),
         "parties": [_party(list(group)) for _, group in groupby(found, key=lambda cause: cause.tenant.pk)],
@@ -48,6 +49,17 @@ def waiting(request: HttpRequest) -> HttpResponse:
         "longest_reason": LONGEST_REASON,
     }
     return _page(request, "admin/waiting.html", context)
+
+
+def _causes(request: HttpRequest) -> list[Cause]:
+    if not scope.is_confined(request.user):
+        return causes.causes()
+    return [cause for tenant in scope.tenants_of(request.user) for cause in causes.causes(tenant)]
+
+
+def _connections(request: HttpRequest) -> QuerySet[Connection]:
+    found = Connection.objects.filter(is_retired=False).select_related("tenant")
+    return scope.confine(request.user, found)
 
 
 def _party(found: list[Cause]) -> dict[str, Any]:
@@ -102,7 +114,7 @@ def _act(request: HttpRequest) -> HttpResponse:
     deed, pk = deeds.get(request.POST.get("do", "")), request.POST.get("connection", "")
     if deed is None or not (pk.isascii() and pk.isdecimal() and len(pk) < 19):
         raise Http404("No such deed.")
-    deed(request, get_object_or_404(Connection.objects.select_related("tenant"), pk=pk, is_retired=False))
+    deed(request, get_object_or_404(_connections(request), pk=pk))
     return HttpResponseRedirect(html.url("ocpi_waiting"))
 
 
@@ -111,7 +123,7 @@ def _push_rejected(request: HttpRequest, target: Connection) -> None:
     _demand(request, "ocpi.change_push")
     words = request.POST.get("cause", "").replace("\0", "")
     count = causes.resend(causes.refused(target, words))
-    _log(request, target, f"Pushed again {count} rejected: {words}")
+    audit.note(request, target, gettext_noop("Pushed again %(count)s rejected: %(cause)s"), count=count, cause=words)
     messages.success(request, _("%(count)s will be sent now.") % {"count": count})
 
 
@@ -126,7 +138,7 @@ def _pause(request: HttpRequest, target: Connection) -> None:
         messages.warning(request, words % {"connection": target, "reason": target.pause_reason})
     else:
         target.pause(f"{request.user}: {reason}")
-        _log(request, target, f"Paused: {reason}")
+        audit.note(request, target, gettext_noop("Paused: %(reason)s"), reason=reason)
         messages.success(request, _("Paused %(connection)s; changes go on being noted.") % {"connection": target})
 
 
@@ -135,7 +147,10 @@ def _resume(request: HttpRequest, target: Connection) -> None:
     _demand(request, "tenants.change_connection")
     reason = request.POST.get("reason", "").replace("\0", "").strip()[:LONGEST_REASON]
     target.resume()
-    _log(request, target, f"Resumed: {reason}" if reason else "Resumed.")
+    if reason:
+        audit.note(request, target, gettext_noop("Resumed: %(reason)s"), reason=reason)
+    else:
+        audit.note(request, target, gettext_noop("Resumed."))
     messages.success(request, _("Resumed %(connection)s.") % {"connection": target})
 
 
@@ -144,11 +159,11 @@ def _resume(request: HttpRequest, target: Connection) -> None:
 def resend(request: HttpRequest, pk: int) -> HttpResponse:
     """Say how much everything is, and send it again when that is confirmed."""
     _demand(request, "ocpi.change_push")
-    target = get_object_or_404(Connection.objects.select_related("tenant"), pk=pk, is_retired=False)
+    target = get_object_or_404(_connections(request), pk=pk)
     rows = causes.visible(target)
     if request.method == "POST":
         count = causes.resend(rows, is_backlog=True)
-        _log(request, target, f"Resent everything: {count} objects.")
+        audit.note(request, target, gettext_noop("Resent everything: %(count)s objects."), count=count)
         words = _("%(count)s will be sent again, behind what changes meanwhile.")
         messages.success(request, words % {"count": count})
         return HttpResponseRedirect(html.url("ocpi_waiting"))
@@ -165,11 +180,6 @@ def resend(request: HttpRequest, pk: int) -> HttpResponse:
 def _demand(request: HttpRequest, permission: str) -> None:
     if not request.user.has_perm(permission):
         raise PermissionDenied
-
-
-def _log(request: HttpRequest, target: Connection, message: str) -> None:
-    user: Any = request.user
-    LogEntry.objects.log_actions(user.pk, [target], CHANGE, message)
 
 
 def _page(request: HttpRequest, template: str, context: dict[str, Any]) -> HttpResponse:

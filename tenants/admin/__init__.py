@@ -1,3 +1,3 @@
 """The admin of tenants, their credentials, their connections to NDW, and of the operators themselves."""
 
-from tenants.admin import credentials, ndw, operators, parties  # noqa: F401
+from tenants.admin import audit, credentials, ndw, operators, parties  # noqa: F401

@@ -4,17 +4,17 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin, messages
-from django.db.models import QuerySet
+from django.db.models import Field, ForeignKey, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.utils import timezone
 from django.utils.safestring import SafeString
-from unfold.admin import ModelAdmin
-from unfold.contrib.filters.admin import AutocompleteSelectFilter
+from django.utils.translation import gettext_noop
 from unfold.decorators import action, display
 from unfold.enums import ActionVariant
 
-from tenants import html
+from tenants import audit, html, scope
+from tenants.admin.confined import TENANT, ConfinedAdmin
 from tenants.models import Credential, OAuthClient, Token
 
 COLOURS = {"live": "success", "revoked": "danger", "expired": "warning"}
@@ -52,11 +52,12 @@ class CredentialStateFilter(admin.SimpleListFilter):
         return queryset
 
 
-class CredentialAdmin(ModelAdmin):
+class CredentialAdmin(ConfinedAdmin):
     """Issue and revoke; a credential is shown in the one answer that makes it and is never changed."""
 
+    tenant_path = "tenant"
     form = CredentialForm
-    list_filter = [CredentialStateFilter, "environment", ("tenant", AutocompleteSelectFilter)]
+    list_filter = [CredentialStateFilter, "environment", TENANT]
     list_filter_submit = True
     list_select_related = ["tenant"]
     search_fields = ["note", "tenant__party_id", "tenant__name"]
@@ -88,8 +89,12 @@ class CredentialAdmin(ModelAdmin):
         return False
 
     def has_revoke_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Let in who may issue."""
+        """Let in who may issue; Unfold gives the key of the object when there is one."""
         return self.has_add_permission(request)
+
+    def revocable(self, request: HttpRequest, found: QuerySet) -> QuerySet:
+        """Leave of some credentials those the user may revoke."""
+        return found
 
     @display(description="state")
     def state(self, credential: Credential) -> SafeString:
@@ -114,6 +119,12 @@ class CredentialAdmin(ModelAdmin):
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         """Issue instead of save, and keep the value for the answer."""
         request.issued_value = obj.issue()  # type: ignore[attr-defined]
+        audit.note_all(request, obj.revoked_for_it, gettext_noop("Revoked: a third was issued."))
+
+    def log_addition(self, request: HttpRequest, obj: Any, message: Any) -> Any:
+        """Log that somebody has seen the value."""
+        words = gettext_noop("Issued: the value was shown this once.")
+        return super().log_addition(request, obj, words)
 
     def response_add(self, request: HttpRequest, obj: Any, post_url_continue: str | None = None) -> HttpResponse:
         """Show the value, this once."""
@@ -130,10 +141,10 @@ class CredentialAdmin(ModelAdmin):
     @admin.action(description="Revoke", permissions=["revoke"])
     def revoke(self, request: HttpRequest, queryset: QuerySet) -> None:
         """Refuse them from now on."""
-        live = [credential for credential in queryset if credential.revoked_at is None]
+        live = [credential for credential in self.revocable(request, queryset) if credential.revoked_at is None]
         for credential in live:
             credential.revoke()
-            self.log_change(request, credential, "Revoked.")
+            audit.note(request, credential, gettext_noop("Revoked."))
         self.message_user(request, f"Revoked {len(live)}.", messages.SUCCESS)
 
     @action(
@@ -150,7 +161,7 @@ class CredentialAdmin(ModelAdmin):
     )
     def revoke_this(self, request: HttpRequest, form: forms.Form, object_id: str) -> HttpResponse:
         """Refuse it from now on."""
-        self.revoke(request, self.model.objects.filter(pk=object_id))
+        self.revoke(request, self.get_queryset(request).filter(pk=object_id))
         return html.after_dialog(request, html.url(f"tenants_{self.opts.model_name}_change", object_id))
 
     def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list:
@@ -168,6 +179,32 @@ class TokenAdmin(CredentialAdmin):
     search_fields = ["prefix", *CredentialAdmin.search_fields]
     asked = ["purpose", "tenant", "environment", "expires_at", "note"]
 
+    def formfield_for_choice_field(self, db_field: Field, request: HttpRequest, **kwargs: Any) -> Any:
+        """Offer a tenant user upload tokens only: who may pull is the operators' business."""
+        if db_field.name == "purpose" and scope.is_confined(request.user):
+            kwargs["choices"] = [(Token.Purpose.UPLOAD.value, Token.Purpose.UPLOAD.label)]
+        return super().formfield_for_choice_field(db_field, request, **kwargs)
+
+    def formfield_for_foreignkey(self, db_field: ForeignKey, request: HttpRequest, **kwargs: Any) -> Any:
+        """Demand a tenant of a tenant user, and choose it when he has one."""
+        field = super().formfield_for_foreignkey(db_field, request, **kwargs)
+        if db_field.name == "tenant" and scope.is_confined(request.user):
+            field.required, field.help_text = True, ""
+            own = list(field.queryset[:2])
+            field.initial = own[0].pk if len(own) == 1 else None
+        return field
+
+    def has_revoke_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Let in who may issue what this one is."""
+        is_issuer = super().has_revoke_permission(request, obj)
+        if obj is None or not is_issuer or not scope.is_confined(request.user):
+            return is_issuer
+        return self.revocable(request, self.get_queryset(request)).filter(pk=obj).exists()
+
+    def revocable(self, request: HttpRequest, found: QuerySet) -> QuerySet:
+        """Leave a tenant user the upload tokens."""
+        return found.filter(purpose=Token.Purpose.UPLOAD) if scope.is_confined(request.user) else found
+
 
 @admin.register(OAuthClient)
 class OAuthClientAdmin(CredentialAdmin):
@@ -178,6 +215,10 @@ class OAuthClientAdmin(CredentialAdmin):
     asked = ["tenant", "environment", "expires_at", "note"]
     actions_detail = [*CredentialAdmin.actions_detail, "end_access_tokens"]
     since = html.moment("not_before", "access tokens from")
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """Keep tenant users out: one without a tenant pulls all of them."""
+        return super().has_add_permission(request) and not scope.is_confined(request.user)
 
     def get_fields(self, request: HttpRequest, obj: Credential | None = None) -> list[str]:
         """Show since when its access tokens count, too."""
@@ -202,6 +243,6 @@ class OAuthClientAdmin(CredentialAdmin):
         """Refuse what was issued so far."""
         client = OAuthClient.objects.get(pk=object_id)
         client.end_access_tokens()
-        self.log_change(request, client, "Ended its access tokens.")
+        audit.note(request, client, gettext_noop("Ended its access tokens."))
         self.message_user(request, "Its access tokens are refused from now on.", messages.SUCCESS)
         return html.after_dialog(request, html.url("tenants_oauthclient_change", object_id))

@@ -12,14 +12,13 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext, gettext_noop
 from django.utils.translation import gettext_lazy as _
-from unfold.admin import ModelAdmin
-from unfold.contrib.filters.admin import AutocompleteSelectFilter
 from unfold.decorators import action, display
 from unfold.enums import ActionVariant
 from unfold.forms import BaseDialogForm
 from unfold.widgets import UnfoldAdminPasswordWidget, UnfoldAdminTextareaWidget
 
-from tenants import addresses, html
+from tenants import addresses, audit, html, scope
+from tenants.admin.confined import TENANT, ConfinedAdmin
 from tenants.models import Connection, ServiceAccount
 
 ADDRESSES = {models.URLField: {"assume_scheme": "https"}}
@@ -61,8 +60,8 @@ class ServiceAccountForm(forms.ModelForm):
 
 
 @admin.register(ServiceAccount)
-class ServiceAccountAdmin(ModelAdmin):
-    """Our clients at NDW's IAM server."""
+class ServiceAccountAdmin(ConfinedAdmin):
+    """Our clients at NDW's IAM server; one may serve many tenants, so it is nothing for tenant users."""
 
     form = ServiceAccountForm
     formfield_overrides = ADDRESSES
@@ -131,13 +130,14 @@ class PauseForm(BaseDialogForm):
 
 
 @admin.register(Connection)
-class ConnectionAdmin(ModelAdmin):
+class ConnectionAdmin(ConfinedAdmin):
     """Deliveries to NDW, one per tenant and environment."""
 
+    tenant_path = "tenant"
     form = ConnectionForm
     formfield_overrides = ADDRESSES
     list_display = ["tenant", "environment", "state", "why", "service_account", "push_url"]
-    list_filter = ["environment", "is_paused", "is_retired", ("tenant", AutocompleteSelectFilter)]
+    list_filter = ["environment", "is_paused", "is_retired", TENANT]
     list_filter_submit = True
     list_select_related = ["tenant", "service_account"]
     search_fields = ["tenant__party_id", "tenant__name", "push_url"]
@@ -148,14 +148,23 @@ class ConnectionAdmin(ModelAdmin):
     actions_detail = ["pause_this", "resume_this"]
     created = html.moment("created_at", _("created"))
 
+    def get_list_display(self, request: HttpRequest) -> list[str]:
+        """Keep our account to ourselves."""
+        return self._without_account(request, super().get_list_display(request))
+
     def get_fields(self, request: HttpRequest, obj: Connection | None = None) -> list[str]:
         """Show how it is doing above what was typed."""
-        asked = ["tenant", "environment", "service_account", "push_url"]
+        asked = self._without_account(request, ["tenant", "environment", "service_account", "push_url"])
         return ["state", "why", *asked, "is_retired", "deliveries", "created"] if obj else asked
 
     def get_readonly_fields(self, request: HttpRequest, obj: Connection | None = None) -> list[str]:
         """Lock whose it is: its deliveries are that tenant's."""
         return ["state", "why", "tenant", "environment", "deliveries", "created"] if obj else []
+
+    @staticmethod
+    def _without_account(request: HttpRequest, names: Any) -> list[str]:
+        is_hidden = scope.is_confined(request.user)
+        return [name for name in names if name != "service_account" or not is_hidden]
 
     @display(description=_("state"))
     def state(self, connection: Connection) -> SafeString:
@@ -178,6 +187,10 @@ class ConnectionAdmin(ModelAdmin):
         words = {"waiting": _("Waiting"), "rejected": _("Rejected by NDW"), "delivered": _("Delivered")}
         query = {"connection__id__exact": connection.pk}
         return html.lines(html.link(words[state], "ocpi_push_changelist", **query, state=state) for state in words)
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """Keep tenant users out: a Connection needs an account of ours."""
+        return super().has_add_permission(request) and not scope.is_confined(request.user)
 
     def has_delete_permission(self, request: HttpRequest, obj: Connection | None = None) -> bool:
         """Refuse: its attempts are the proof of delivery; retire it."""
@@ -203,7 +216,7 @@ class ConnectionAdmin(ModelAdmin):
         running = [connection for connection in queryset if not connection.is_paused]
         for connection in running:
             connection.pause(f"{request.user}: {reason}")
-            self.log_change(request, connection, f"Paused: {reason}")
+            audit.note(request, connection, gettext_noop("Paused: %(reason)s"), reason=reason)
         words = gettext("Paused %(count)s; changes go on being noted.") % {"count": len(running)}
         self.message_user(request, words, messages.SUCCESS)
 
@@ -212,7 +225,7 @@ class ConnectionAdmin(ModelAdmin):
         """Send again what waits."""
         for connection in queryset:
             connection.resume()
-            self.log_change(request, connection, "Resumed.")
+            audit.note(request, connection, gettext_noop("Resumed."))
         self.message_user(request, gettext("Resumed %(count)s.") % {"count": len(queryset)}, messages.SUCCESS)
 
     @action(
@@ -229,7 +242,7 @@ class ConnectionAdmin(ModelAdmin):
     )
     def pause_this(self, request: HttpRequest, form: PauseForm, object_id: str) -> HttpResponse:
         """Send nothing until it is resumed, and say why."""
-        self._pause(request, Connection.objects.filter(pk=object_id), form.cleaned_data["reason"])
+        self._pause(request, self.get_queryset(request).filter(pk=object_id), form.cleaned_data["reason"])
         return html.after_dialog(request, html.url("tenants_connection_change", object_id))
 
     @action(
@@ -246,7 +259,7 @@ class ConnectionAdmin(ModelAdmin):
     )
     def resume_this(self, request: HttpRequest, form: forms.Form, object_id: str) -> HttpResponse:
         """Send again what waits."""
-        self.resume(request, Connection.objects.filter(pk=object_id))
+        self.resume(request, self.get_queryset(request).filter(pk=object_id))
         return html.after_dialog(request, html.url("tenants_connection_change", object_id))
 
     def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list:

@@ -7,12 +7,12 @@ from django.db.models import F, Func, IntegerField, OuterRef, QuerySet, Subquery
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.utils.safestring import SafeString
-from django.utils.translation import gettext_lazy
-from unfold.admin import ModelAdmin
+from django.utils.translation import gettext_lazy, ngettext
 from unfold.decorators import action, display
 
-from tenants import html
+from tenants import html, scope
 from tenants.admin import credentials, ndw
+from tenants.admin.confined import ConfinedAdmin
 from tenants.models import Credential, Tenant, Token
 
 
@@ -24,9 +24,10 @@ def _count(related: str) -> Subquery:
 
 
 @admin.register(Tenant)
-class TenantAdmin(ModelAdmin):
+class TenantAdmin(ConfinedAdmin):
     """CPOs. The party locks once there are objects under it."""
 
+    tenant_path = "pk"
     list_display = ["party", "name", "is_active", "location_count", "tariff_count", "contact_email", "created"]
     list_filter = ["is_active", "country_code"]
     list_filter_submit = True
@@ -37,9 +38,9 @@ class TenantAdmin(ModelAdmin):
         (None, {"fields": ["country_code", "party_id", "name", "is_active", "contact_name", "contact_email"]}),
         ("Full sets", {"fields": ["brake_percent"]}),
         (gettext_lazy("Watch"), {"fields": ["heartbeat_h", "has_digest"]}),
-        ("What belongs to it", {"fields": ["objects", "credentials", "connections", "created"]}),
+        ("What belongs to it", {"fields": ["objects", "credentials", "connections", "users", "created"]}),
     ]
-    readonly_fields = ["objects", "credentials", "connections", "created"]
+    readonly_fields = ["objects", "credentials", "connections", "users", "created"]
     created = html.moment("created_at", "created")
     actions_detail = [
         {
@@ -107,12 +108,21 @@ class TenantAdmin(ModelAdmin):
             (
                 html.link(one.environment, "tenants_connection_change", one.pk),
                 html.badge(one.state, ndw.COLOURS),
-                one.service_account.name,
+                one.service_account.name if self.names_others(tenant) else html.NOTHING,
                 one.push_url,
             )
             for one in tenant.connections.select_related("service_account")
         ]
         return html.table(["Environment", "State", "Service account", "Push URL"], rows, "None yet: nothing is pushed.")
+
+    @html.field("tenant users")
+    def users(self, tenant: Tenant) -> SafeString | str:
+        """Lead to those who see this tenant and no other."""
+        if not self.names_others(tenant):
+            return html.NOTHING
+        found = tenant.memberships.count()
+        words = ngettext("%(n)s user", "%(n)s users", found) % {"n": found}
+        return html.link(words, "tenants_membership_changelist", tenant__id__exact=tenant.pk)
 
     def get_fieldsets(self, request: HttpRequest, obj: Tenant | None = None) -> list:
         """Ask a new tenant for its own fields only."""
@@ -133,6 +143,10 @@ class TenantAdmin(ModelAdmin):
         """Let in who may add a token."""
         return request.user.has_perm("tenants.add_token")
 
+    def has_issue_pull_token_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Let in who may add a token of any purpose."""
+        return self.has_issue_token_permission(request) and not scope.is_confined(request.user)
+
     def has_issue_oauth_client_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Let in who may add an OAuth2 client."""
         return request.user.has_perm("tenants.add_oauthclient")
@@ -146,7 +160,7 @@ class TenantAdmin(ModelAdmin):
         """Go to the form that issues it."""
         return _form("tenants_token_add", tenant=object_id, purpose=Token.Purpose.UPLOAD)
 
-    @action(description="Pull token", icon="download", permissions=["issue_token"])
+    @action(description="Pull token", icon="download", permissions=["issue_pull_token"])
     def issue_pull_token(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Go to the form that issues it."""
         return _form("tenants_token_add", tenant=object_id, purpose=Token.Purpose.PULL)
