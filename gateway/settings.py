@@ -199,6 +199,7 @@ CELERY_BEAT_SCHEDULE = {
     "recheck": {"task": "ocpi.tasks.recheck_stored", "schedule": 60.0, "options": {"expires": 60}},
     "imports": {"task": "ocpi.tasks.run_imports", "schedule": 5.0, "options": {"expires": 5, "queue": "imports"}},
     "sources": {"task": "ocpi.tasks.fetch_sources", "schedule": 15.0, "options": {"expires": 15, "queue": "imports"}},
+    "offboard": {"task": "ocpi.tasks.offboard", "schedule": 5.0, "options": {"expires": 5, "queue": "imports"}},
     "prune_imports": {"task": "ocpi.tasks.prune_imports", "schedule": 3600.0, "options": {"expires": 3600}},
     "prune": {"task": "ocpi.tasks.prune_attempts", "schedule": 3600.0, "options": {"expires": 3600}},
     "watch": {"task": "ocpi.tasks.watch", "schedule": 10.0, "options": {"expires": 10}},
@@ -247,7 +248,7 @@ UNFOLD = {
     "SHOW_VIEW_ON_SITE": False,
     "SHOW_BACK_BUTTON": True,
     "BORDER_RADIUS": "6px",
-    "STYLES": [lambda request: static("ocpi/admin.css")],
+    "STYLES": [lambda request: static("ocpi/admin.css"), lambda request: static("ocpi/offboard.css")],
     "SITE_FAVICONS": [
         {"rel": "icon", "type": "image/svg+xml", "href": lambda request: static("ocpi/favicon.svg")},
     ],

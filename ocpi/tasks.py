@@ -7,7 +7,7 @@ it has not acknowledged in the middle (and, while Redis is away, itself: kombu 5
 from celery import shared_task
 from django.db.models import F, Q
 
-from ocpi import alarms, backlog, clock, counts, doorbell, imports, push, recheck, reconcile, sources
+from ocpi import alarms, backlog, clock, counts, doorbell, imports, offboarding, push, recheck, reconcile, sources
 from tenants.models import Connection
 
 
@@ -49,6 +49,12 @@ def prune_imports() -> int:
 def fetch_sources() -> int:
     """Fetch from the CPOs' own Senders that are due; takes new ones for half an hour, and a fetch takes as long at most."""
     return sources.work()
+
+
+@shared_task(acks_late=False)
+def offboard() -> None:
+    """Take tenants that leave a step further, for at most ten seconds; started by beat."""
+    offboarding.work()
 
 
 @shared_task(acks_late=False)

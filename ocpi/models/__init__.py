@@ -4,6 +4,7 @@ from ocpi.models.console import Crawl, Scorecard, UploadHour, Version, Watched
 from ocpi.models.deliveries import Alarm, DeliveryDay, Push, PushAttempt, PushQuerySet
 from ocpi.models.imports import Import, ImportPart, ImportReport, Source
 from ocpi.models.objects import Location, OcpiObject, ShownCount, Tariff, ids_of
+from ocpi.models.offboarding import Offboarding
 
 __all__ = [
     "Alarm",
@@ -14,6 +15,7 @@ __all__ = [
     "ImportReport",
     "Location",
     "OcpiObject",
+    "Offboarding",
     "Push",
     "PushAttempt",
     "PushQuerySet",
