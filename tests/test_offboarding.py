@@ -24,9 +24,7 @@ def begin(tenant: Tenant) -> bool:
 
 
 def statuses(tenant: Tenant) -> dict[str, list[str]]:
-    return {
-        one.ocpi_id: [evse["status"] for evse in one.document["evses"]] for one in tenant.locations.order_by("pk")
-    }
+    return {one.ocpi_id: [evse["status"] for evse in one.document["evses"]] for one in tenant.locations.order_by("pk")}
 
 
 def is_over(tenant: Tenant) -> bool:
@@ -363,7 +361,9 @@ def test_offboarding_that_ndw_never_saw_ends_at_once(cpo):
 def test_offboarding_stays_open_while_the_rule_book_takes_a_location_no_more(cpo):
     factories.put_location(cpo)
     with database.cursor() as cursor:
-        cursor.execute("UPDATE ocpi_location SET body = convert_to(replace(convert_from(body, 'UTF8'), 'NLD', 'NL'), 'UTF8')")
+        cursor.execute(
+            "UPDATE ocpi_location SET body = convert_to(replace(convert_from(body, 'UTF8'), 'NLD', 'NL'), 'UTF8')"
+        )
     begin(cpo)
 
     tasks.offboard()

@@ -11,8 +11,8 @@ from django.utils.safestring import SafeString
 from unfold.decorators import display
 
 from ocpi import overview
+from ocpi.admin import offboard, tables
 from ocpi.admin import problems as pages
-from ocpi.admin import tables
 from ocpi.admin.filters import LocationRuleFilter, MendedFilter, SeverityFilter, TariffFilter, TariffRuleFilter
 from ocpi.admin.lists import TENANT, ChoiceFilter, ReadOnlyAdmin
 from ocpi.models import Location, OcpiObject, Tariff
@@ -98,11 +98,14 @@ class LocationAdmin(ObjectAdmin):
     ]
 
     def get_urls(self) -> list[URLPattern]:
-        """Put the Problems pages before those of one Location."""
+        """Put the Problems pages, and the way out of a tenant, before those of one Location."""
         view = self.admin_site.admin_view
         return [
             path("problems/", view(pages.every_cpo), name="ocpi_problems"),
             path("problems/<str:party>/", view(pages.one_cpo), name="ocpi_problems_cpo"),
+            path("offboard/<str:party>/", view(offboard.offboard), name="ocpi_offboard"),
+            path("offboard/<str:party>/progress/", view(offboard.progress), name="ocpi_offboard_progress"),
+            path("offboard/<str:party>/proof.csv", view(offboard.proof), name="ocpi_offboard_proof"),
             *super().get_urls(),
         ]
 
