@@ -249,6 +249,7 @@ UNFOLD = {
     "SHOW_BACK_BUTTON": True,
     "BORDER_RADIUS": "6px",
     "STYLES": [lambda request: static("ocpi/admin.css"), lambda request: static("ocpi/offboard.css")],
+    "SCRIPTS": [lambda request: static("ocpi/names.js")],
     "SITE_FAVICONS": [
         {"rel": "icon", "type": "image/svg+xml", "href": lambda request: static("ocpi/favicon.svg")},
     ],
@@ -266,7 +267,8 @@ UNFOLD = {
             {
                 "title": "Access",
                 "items": [
-                    _page("Tenants", "domain", "tenants.tenant"),
+                    _page("Tenants", "domain", "tenants.tenant")
+                    | {"active": lambda request: {"tenant", "offboard"} & set(request.path.split("/"))},
                     _page("Tokens", "key", "tenants.token"),
                     _page("OAuth2 clients", "vpn_key", "tenants.oauthclient"),
                 ],
@@ -283,7 +285,8 @@ UNFOLD = {
                 "items": [
                     _page("Problems", "rule", "ocpi.location") | {"link": reverse_lazy("admin:ocpi_problems")},
                     _page("Locations", "location_on", "ocpi.location")
-                    | {"active": lambda request: "/ocpi/location/" in request.path and "/problems/" not in request.path},
+                    | {"active": lambda request: "/ocpi/location/" in request.path
+                        and not {"problems", "offboard"} & set(request.path.split("/"))},
                     _page("Tariffs", "euro", "ocpi.tariff"),
                     _page("Imports", "upload_file", "ocpi.import"),
                     _page("Sources", "cloud_download", "ocpi.source"),

@@ -36,7 +36,7 @@ _COUNTS = f"""
         count(*) FILTER (WHERE NOT is_accepted AND state IS DISTINCT FROM 'rejected'),
         (SELECT count(*) FROM ocpi_push t WHERE t.connection_id = %(connection)s AND t.tariff_id IS NOT NULL
             AND t.state = 'dirty')
-    FROM (SELECT p.state, {_IS_ACCEPTED} AS is_accepted FROM {_WITH_PUSH}
+    FROM (SELECT p.state, {_IS_ACCEPTED} AND {IN_SERVICE} = 0 AS is_accepted FROM {_WITH_PUSH}
         WHERE o.tenant_id = %(tenant)s AND (o.is_shown OR p.accepted_at IS NOT NULL OR p.state <> 'delivered')) one
 """
 _ROWS = f"""
@@ -60,7 +60,10 @@ class Fleet(NamedTuple):
 
 
 class Counts(NamedTuple):
-    """Locations NDW has or shall have over one Connection, and Tariffs that are still on their way."""
+    """Locations NDW has or shall have over one Connection, accepted with all EVSEs REMOVED, rejected or waiting for that.
+
+    And Tariffs that are still on their way.
+    """
 
     accepted: int
     rejected: int

@@ -35,6 +35,7 @@ FIRST, CANCELLED, SECOND = (
 SESSION = "offboarding"
 VALID = dt.timedelta(minutes=15)  # of the first confirmation: whoever comes back later reads it again
 LISTED, PER_PAGE = 50, 100
+STUCK = dt.timedelta(minutes=5)  # 25,000 Locations are set in less
 
 may_offboard = permission_required("tenants.change_tenant", raise_exception=True)
 
@@ -188,7 +189,7 @@ def _under_way(request: HttpRequest, tenant: Tenant) -> HttpResponse:
         "rejected": _rejected(found) if found.counts.rejected else "",
         "listed": LISTED,
         "may_push": request.user.has_perm("ocpi.change_push"),
-        "stuck": offboarding.left(tenant, LISTED) if found.fleet.left and not one.set_at else [],
+        "stuck": offboarding.left(tenant, LISTED) if one.begun_at < timezone.now() - STUCK and not one.set_at else [],
         "progress_url": html.url("ocpi_offboard_progress", tenant),
     }
     return _page(request, tenant, "admin/offboard_under_way.html", context)
