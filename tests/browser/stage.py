@@ -4,7 +4,6 @@ import datetime as dt
 import json
 import os
 import re
-import signal
 import subprocess
 import sys
 import time
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from gateway import embedded
+from gateway.supervisor import Child
 from tests.chaos.stage import _two_free_ports
 from tests.documents import location_body, tariff_body
 
@@ -23,8 +23,8 @@ OURS = (  # what tests/settings.py settles for the other tests; a gateway with a
     "DATABASE_URL", "REDIS_URL", "SECRET_KEY", "FIELD_KEYS", "TOKEN_PEPPER", "SIGNING_KEYS", "PUBLIC_URL",
     "DJANGO_SETTINGS_MODULE", "GATEWAY_TEST_DATA", "LOG_LEVEL", "ALLOWED_HOSTS",
 )  # fmt: skip
+_LOGIN = r"Admin +\S+ +user (\S+), password (\S+)"
 _SAYS = {
-    "login": r"Admin +\S+ +user (\S+), password (\S+)",
     "push_url": r"push_url (\S+)",
     "token_url": r"token_url (\S+)",
     "client_id": r"client_id (\S+)",
@@ -52,33 +52,25 @@ class Gateway:
         here = {"GATEWAY_DATA": str(data), "PORT": str(self.port), "STATIC_ROOT": str(data / "static")}
         self.environment = kept | here
         self._said = data / "said.log"
-        self._process = self._start()
+        # A Child dies with us, however we die.
+        self._run = Child("run", [sys.executable, "manage.py", "run"], log=self._said, environment=self.environment)
+        self._run.start()
         self._wait_until_it_greets()
         said = self._said.read_text()
-        self.user, self.password = re.search(_SAYS.pop("login"), said).groups()  # type: ignore[union-attr]
-        self.ndw: dict[str, str] = {name: re.search(words, said)[1] for name, words in _SAYS.items()}  # type: ignore[index]
-
-    def _start(self) -> subprocess.Popen[bytes]:
-        with self._said.open("wb") as said:
-            return subprocess.Popen(
-                [sys.executable, "manage.py", "run"], cwd=embedded.ROOT, env=self.environment, stdout=said, stderr=said
-            )
+        (self.user, self.password), *values = [_found(pattern, said) for pattern in (_LOGIN, *_SAYS.values())]
+        self.ndw = {name: value for name, (value,) in zip(_SAYS, values, strict=True)}
 
     def _wait_until_it_greets(self) -> None:
         until = time.monotonic() + READY_S
         while "Try it as" not in (said := self._said.read_text()):
-            if self._process.poll() is not None or time.monotonic() > until:
+            if not self._run.is_alive() or time.monotonic() > until:
                 self.stop()
                 raise RuntimeError(f"The gateway does not run:\n{said}")
             time.sleep(0.2)
 
     def stop(self) -> None:
         """Stop all of it, as Ctrl-C does."""
-        self._process.send_signal(signal.SIGTERM)
-        try:
-            self._process.wait(STOPS_S)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
+        self._run.stop(grace_s=STOPS_S)
 
     def manage(self, *arguments: str) -> str:
         """Run a command of manage.py on it; return what it prints."""
@@ -138,6 +130,13 @@ class Cpo:
         body = b"\n".join(json.dumps(one).encode() for one in documents)
         status, said = self.send("POST", "/api/v1/imports?kind=locations&mode=full&wait=30", body)
         assert status == 200, said
+
+
+def _found(pattern: str, said: str) -> tuple[str, ...]:
+    match = re.search(pattern, said)
+    if match is None:
+        raise RuntimeError(f"{pattern} is not in what the gateway said:\n{said}")
+    return match.groups()
 
 
 def now() -> str:
