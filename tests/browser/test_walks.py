@@ -26,7 +26,20 @@ def main(page: Page) -> Locator:
 
 
 def save(page: Page) -> None:
-    page.locator("[name=_save]").first.click()
+    with page.expect_navigation():
+        page.locator("[name=_save]").first.click()
+
+
+def press(page: Page, name: str) -> None:
+    """Press a button that leads to the next page."""
+    with page.expect_navigation():
+        page.get_by_role("button", name=name).click()
+
+
+def follow(page: Page, row: Locator) -> None:
+    """Go to the page of what is in a list."""
+    with page.expect_navigation():
+        row.first.locator("a[href*='/change/']").first.click()
 
 
 def choose(page: Page, name: str, words: str) -> None:
@@ -63,7 +76,7 @@ def test_walk_from_an_empty_desk_to_a_pushed_location(opened, gateway):
     save(page)
 
     page.goto("/admin/tenants/tenant/?q=WLK")
-    page.locator("#result_list a[href*='/change/']").first.click()
+    follow(page, page.locator("#result_list"))
     sound(page, "walk-tenant")
     page.goto(page.locator("a[href*='issue_upload_token']").first.get_attribute("href") or "")
     save(page)
@@ -76,7 +89,7 @@ def test_walk_from_an_empty_desk_to_a_pushed_location(opened, gateway):
 
     wait_for(lambda: at_ndw(cpo, "LOC-0001"), "NDW to have the Location")
     page.goto("/admin/ocpi/location/?q=LOC-0001")
-    page.locator("#result_list tr", has_text="WLK").first.locator("a[href*='/change/']").first.click()
+    follow(page, page.locator("#result_list tr", has_text="WLK"))
     reload_until(page, re.compile(r"^\s*delivered\s*$", re.IGNORECASE))
     sound(page, "walk-location")
 
@@ -118,7 +131,7 @@ def test_walk_from_a_refusal_to_green(desk, gateway, cast):
     desk.goto("/admin/")
     reload_until(desk, "no such square")
     desk.locator("a[href*='state=rejected']").first.click()
-    desk.locator("#result_list tr", has_text="BAD").locator("a[href*='/change/']").first.click()
+    follow(desk, desk.locator("#result_list tr", has_text="BAD"))
     expect(main(desk)).to_contain_text("no such square")
     sound(desk, "walk-refused")
     cpo.put_location("BAD", name="Another square", last_updated=now())
@@ -140,10 +153,10 @@ def test_walk_a_braked_import_is_accepted(desk, cast):
 
     desk.goto("/admin/")
     desk.locator("a[href*='state=held']").first.click()
-    desk.locator("#result_list tr", has_text="NL-BRK").locator("a[href*='/change/']").first.click()
+    follow(desk, desk.locator("#result_list tr", has_text="NL-BRK"))
     sound(desk, "walk-held")
     desk.locator("input[name=gone]").check()
-    desk.get_by_role("button", name="Accept").click()
+    press(desk, "Accept")
 
     reload_until(desk, re.compile(r"^\s*done\s*$", re.IGNORECASE))
     expect(desk.locator(".card.removed strong")).to_have_text("6")
@@ -159,10 +172,10 @@ def test_walk_a_tenant_leaves(desk, cast):
     desk.goto("/admin/ocpi/location/offboard/NL-OUT/")
     sound(desk, "walk-offboard-first")
     desk.locator("input[name=evses]").check()
-    desk.get_by_role("button", name="Go on").click()
+    press(desk, "Go on")
     sound(desk, "walk-offboard-second")
     desk.locator("input[name=party]").fill("NL-OUT")
-    desk.get_by_role("button", name="Offboard it for good").click()
+    press(desk, "Offboard it for good")
     sound(desk, "walk-offboard-progress")
     status, said = cpo.send("PUT", "/ocpi/receiver/2.2.1/locations/NL/OUT/LOC-0002", location_body(id="LOC-0002"))
 
