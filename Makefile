@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install run demo test lint format bench chaos lock
+.PHONY: help install run demo test test-browser lint format bench chaos lock
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -29,6 +29,9 @@ test: $(STAMP) ## all tests on real PostgreSQL and Redis
 ifeq ($(ARGS),)
 	@$(BIN)/python -m pytest tests/chaos
 endif
+
+test-browser: $(STAMP) ## the console in Chromium against a real gateway; screenshots in var/screenshots
+	@$(BIN)/python -m pytest tests/browser $(ARGS)
 
 lint: $(STAMP) ## ruff, mypy, Django's checks, migrations
 	@$(BIN)/ruff check .

@@ -250,6 +250,7 @@ CELERY_BEAT_SCHEDULE = {
     "recheck": {"task": "ocpi.tasks.recheck_stored", "schedule": 60.0, "options": {"expires": 60}},
     "imports": {"task": "ocpi.tasks.run_imports", "schedule": 5.0, "options": {"expires": 5, "queue": "imports"}},
     "sources": {"task": "ocpi.tasks.fetch_sources", "schedule": 15.0, "options": {"expires": 15, "queue": "imports"}},
+    "offboard": {"task": "ocpi.tasks.offboard", "schedule": 5.0, "options": {"expires": 5, "queue": "imports"}},
     "prune_imports": {"task": "ocpi.tasks.prune_imports", "schedule": 3600.0, "options": {"expires": 3600}},
     "prune": {"task": "ocpi.tasks.prune_attempts", "schedule": 3600.0, "options": {"expires": 3600}},
     "prune_versions": {"task": "ocpi.tasks.prune_versions", "schedule": 3600.0, "options": {"expires": 3600}},
@@ -323,8 +324,9 @@ UNFOLD = {
         lambda request: static("ocpi/workplace.css"),
         lambda request: static("ocpi/look.css"),
         lambda request: static("ocpi/home.css"),
+        lambda request: static("ocpi/offboard.css"),
     ],
-    "SCRIPTS": [lambda request: static("ocpi/look.js")],
+    "SCRIPTS": [lambda request: static("ocpi/look.js"), lambda request: static("ocpi/names.js")],
     "SITE_FAVICONS": [
         {"rel": "icon", "type": "image/svg+xml", "href": lambda request: static("ocpi/favicon.svg")},
     ],
@@ -343,7 +345,8 @@ UNFOLD = {
             {
                 "title": _("Access"),
                 "items": [
-                    _page(_("Tenants"), "domain", "tenants.tenant"),
+                    _page(_("Tenants"), "domain", "tenants.tenant")
+                    | {"active": lambda request: {"tenant", "offboard"} & set(request.path.split("/"))},
                     _page(_("Tokens"), "key", "tenants.token"),
                     _page(_("OAuth2 clients"), "vpn_key", "tenants.oauthclient"),
                 ],
@@ -362,7 +365,7 @@ UNFOLD = {
                     _page(_("Locations"), "location_on", "ocpi.location")
                     | {
                         "active": lambda request: "/ocpi/location/" in request.path
-                        and not {"problems", "map"} & set(request.path.split("/"))
+                        and not {"problems", "map", "offboard"} & set(request.path.split("/"))
                     },
                     _page(_("Tariffs"), "euro", "ocpi.tariff"),
                     _page(_("Map"), "map", "ocpi.location") | {"link": reverse_lazy("admin:ocpi_map")},

@@ -67,6 +67,15 @@ class WrongPurpose(OcpiError):
     http_status, status_code = 403, CLIENT_ERROR
 
 
+class Offboarded(OcpiError):
+    """An upload of a tenant that leaves: whatever it holds, none is taken any more."""
+
+    http_status, status_code = 403, CLIENT_ERROR
+
+    def __init__(self) -> None:
+        super().__init__("This party is being offboarded: uploads are no longer accepted.")
+
+
 class TooLarge(OcpiError):
     """The body is longer than the limit."""
 

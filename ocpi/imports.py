@@ -112,6 +112,8 @@ def _chunk(one: Import, lines: "_Lines | None") -> "_Lines | None":
             if lines.offset != found.offset:  # another phase begins
                 lines = _Lines(found)
             return lines if found.state == State.RUNNING else None
+    except errors.Offboarded:
+        return None  # it has left since the batch began: the next look says so
     except Exception as error:
         if isinstance(error, OperationalError) or isinstance(error.__cause__, IdleInTransactionSessionTimeout):
             # PostgreSQL is away, chose us in a deadlock, or we were frozen: the next chunk begins where this one did.
@@ -136,6 +138,8 @@ def _step(one: Import, lines: "_Lines") -> None:
         one.counts = dict.fromkeys(COUNTS, 0)
     if not one.tenant.is_active:
         one.state, one.note, one.finished_at = State.FAILED, "The tenant is not active.", now
+    elif one.tenant.offboarding_at:
+        one.state, one.note, one.finished_at = State.FAILED, str(errors.Offboarded()), now
     elif one.phase == Phase.REMOVE:
         _remove_some(one)
     else:
@@ -534,6 +538,8 @@ def _removed(one: Import, ocpi_id: str) -> _Document:
         else:
             store.delete_tariff(one.tenant, ocpi_id)
             document.removed = 1
+    except errors.Offboarded:
+        raise
     except errors.OcpiError as refusal:  # a Tariff that a connector still names stays
         document.outcome, document.findings = "unchanged", refusal.findings
     return document

@@ -58,9 +58,11 @@ def receive(
     `pieces` may be any cut of NDJSON, an array or an envelope, also of gzip, or (`is_sheet`) of a CSV or XLSX file of
     connectors; when they raise, nothing is kept. A full set speaks of the moment it came in, or `as_of`: what changed
     after that is not removed.
-    Raises Malformed, TooLarge, KeyTaken.
+    Raises Malformed, TooLarge, KeyTaken, Offboarded.
     """
     with tenant.transaction():
+        if Tenant.objects.filter(pk=tenant.pk, offboarding_at__isnull=False).exists():
+            raise errors.Offboarded
         one = Import.objects.create(
             tenant=tenant, kind=kind, mode=mode, is_dry_run=is_dry_run, is_sheet=is_sheet, origin=origin[:200],
             created_at=as_of or timezone.now(),

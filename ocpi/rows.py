@@ -1,6 +1,8 @@
 """The SQL under `store`: lock objects' rows, write each, keep the version it replaces and mark its Push rows in one statement.
 
-Only `ocpi.store` calls this.  Source: design §3, §4; performance, points 1, 7 and 9.
+Only `ocpi.store` calls this. Whoever locks objects of a tenant also holds that tenant's gate till the transaction ends, as
+one of many; `shut_gate` waits for all of them. A write, which follows, sees by then whether the tenant has left.
+Source: design §3, §4; performance, points 1, 7 and 9.
 """
 
 import datetime as dt
@@ -10,7 +12,7 @@ from typing import Any, NamedTuple
 
 from django.db import connection, transaction
 
-from ocpi import doorbell, history
+from ocpi import doorbell, errors, history
 from ocpi.envelope import correlation_id
 from ocpi.models import Location, Push, Tariff, ids_of
 from tenants import sql
@@ -55,13 +57,17 @@ _ROW = {
     "location": "id, body, cpo_times, unknown, is_shown, gaps, false, received_at",
     "tariff": "id, body, cpo_times, unknown, deleted_at IS NULL, NULL, deleted_at IS NOT NULL, received_at",
 }
+_GATE = 0x0FF  # of the two numbers of an advisory lock the first; the second is the tenant
+# Asked before any row is looked for, and so also where there is none.
+_ENTER = f"(SELECT pg_advisory_xact_lock_shared({_GATE}, %(tenant)s::int)::text) IS NOT NULL"
 _LOCK = {
-    kind: f"SELECT {row} FROM ocpi_{kind} WHERE tenant_id = %s AND ocpi_key = lower(%s) FOR NO KEY UPDATE"
+    kind: f"SELECT {row} FROM ocpi_{kind} WHERE {_ENTER} AND tenant_id = %(tenant)s AND ocpi_key = lower(%(id)s)"
+    " FOR NO KEY UPDATE"
     for kind, row in _ROW.items()
 }
 
 _LOCK_MANY = {
-    kind: f"SELECT ocpi_key, {row} FROM ocpi_{kind} WHERE id = ANY (ARRAY({ids_of(kind)}))"
+    kind: f"SELECT ocpi_key, {row} FROM ocpi_{kind} WHERE {_ENTER} AND id = ANY (ARRAY({ids_of(kind)}))"
     " ORDER BY id FOR NO KEY UPDATE"
     for kind, row in _ROW.items()
 }
@@ -78,7 +84,7 @@ _LOCK_PUSHES = {
 
 def lock(kind: str, tenant: Tenant, ocpi_id: str) -> Row | None:
     """Lock the row of a tenant's object, whatever the case of its id, until the transaction ends; None if there is none."""
-    found = sql.run(_LOCK[kind], [tenant.pk, ocpi_id]).fetchone()
+    found = sql.run(_LOCK[kind], {"tenant": tenant.pk, "id": ocpi_id}).fetchone()
     return Row(*found) if found else None
 
 
@@ -93,6 +99,14 @@ def lock_many(kind: str, tenant: Tenant, ocpi_ids: Sequence[str]) -> dict[str, R
     found = sql.run(_LOCK_MANY[kind], asked).fetchall()
     sql.run(_LOCK_PUSHES[kind], [[row[1] for row in found]])
     return {key: Row(*row) for key, *row in found}
+
+
+def shut_gate(tenant: Tenant) -> None:
+    """Wait until nobody has objects of a tenant locked, and let nobody lock some before this transaction ends."""
+    sql.run("SELECT pg_advisory_xact_lock(%s, %s::int)", [_GATE, tenant.pk])
+
+
+_HAS_LEFT = "(SELECT offboarding_at IS NOT NULL FROM tenants_tenant WHERE id = %(tenant_id)s)"
 
 
 def _push_rows(kind: str) -> str:
@@ -154,7 +168,7 @@ class Write:
     """One object to insert (`row` None) or update, and what that means for NDW.
 
     `look` says whether the references of a Location are looked up on the way; `status_of` names the one EVSE whose status is
-    all that changes.
+    all that changes. An upload is refused of a tenant that has left.
     """
 
     kind: str
@@ -164,6 +178,7 @@ class Write:
     change: Change | None
     look: bool = False
     status_of: str | None = None
+    is_upload: bool = True
 
     @property
     def row_id(self) -> int | None:
@@ -199,7 +214,8 @@ class Write:
         written = (_insert if self.row is None else _update)(self.kind, tuple(self.columns))
         kept = f", kept AS ({_kept_row(self.kind)})" if keeps else ""
         pushed = f", pushed AS ({_push_rows(self.kind)})" if self.change else ""
-        return f"WITH written AS ({written}){kept}{pushed} SELECT id{_LOOK if looks else ', NULL, NULL'} FROM written"
+        looked = _LOOK if looks else ", NULL, NULL"
+        return f"WITH written AS ({written}){kept}{pushed} SELECT id{looked}, {_HAS_LEFT} FROM written"
 
     def parameters(self, *, keeps: bool = False) -> dict[str, Any]:
         """Return the values of the SQL."""
@@ -218,16 +234,21 @@ class Write:
 
 
 def write(one: Write) -> Written | None:
-    """Insert or update one object and mark its Push rows; None when another upload inserted it first."""
+    """Insert or update one object and mark its Push rows; None when another upload inserted it first. Raises Offboarded."""
     keeps = one.replaces
     found = sql.run(one.statement(looks=one.look, keeps=keeps), one.parameters(keeps=keeps)).fetchone()
+    if found and found[-1] and one.is_upload:
+        raise errors.Offboarded
     if found and one.change:
         transaction.on_commit(doorbell.ring)
     return _written(found)
 
 
 def write_many(writes: Sequence[Write]) -> list[Written | None]:
-    """Do the same for many, inserts in this order, those alike together. Looks nothing up."""
+    """Do the same for many, inserts in this order, those alike together. Looks nothing up. Raises Offboarded."""
+    for tenant_id in {one.tenant.pk for one in writes if one.is_upload}:
+        if sql.run(f"SELECT {_HAS_LEFT}", {"tenant_id": tenant_id}).fetchone() == (True,):
+            raise errors.Offboarded
     found: dict[int, Written | None] = {}
     of_kind: dict[tuple, list[Write]] = {}
     for one in writes:

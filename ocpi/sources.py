@@ -47,7 +47,8 @@ def due() -> QuerySet[Source]:
     """Return the sources to be fetched from now that nobody fetches from, the one that waits longest first."""
     is_due = Q(next_due_at__lte=Now()) | Q(next_full_at__lte=Now())
     is_free = Q(lease_until=None) | Q(lease_until__lte=Now())
-    return Source.objects.filter(is_due, is_free, is_active=True, tenant__is_active=True).order_by("next_due_at", "pk")
+    those = Source.objects.filter(is_due, is_free, is_active=True, tenant__is_active=True, tenant__offboarding_at=None)
+    return those.order_by("next_due_at", "pk")
 
 
 def claim() -> Source | None:

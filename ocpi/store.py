@@ -1,7 +1,8 @@
 """The only writer of Location and Tariff: object, earlier version and Push rows go in by one statement of one transaction.
 
 Every function runs in its own transaction, locks the object's row first (which orders concurrent uploads of one object) and
-compares with what is stored; unchanged content writes nothing and pushes nothing.
+compares with what is stored; unchanged content writes nothing and pushes nothing. What would write to a tenant that leaves
+raises Offboarded.
 Source: OCPI 2.2.1 mod_locations and mod_tariffs, Receiver interface; design §3, §4, §7.
 """
 
@@ -193,8 +194,11 @@ def patch_evse(tenant: Tenant, location_id: str, evse_uid: str, patch: object) -
         return _put_child(tenant, row, location, verdict, own)
 
 
-def remove_evses(tenant: Tenant, location_id: str) -> Outcome:
-    """Set every EVSE of a Location REMOVED, as a full set that lacks it asks. Raises Refused, UnknownObject."""
+def remove_evses(tenant: Tenant, location_id: str, *, is_upload: bool = True) -> Outcome:
+    """Set every EVSE of a Location REMOVED, as a full set that lacks it asks, or (no upload) a tenant that leaves.
+
+    Raises Refused, UnknownObject.
+    """
     with tenant.transaction():
         row = rows.lock("location", tenant, location_id) or _unknown("Location")
         old, merge = orjson.loads(row.body), _merge(row)
@@ -202,6 +206,10 @@ def remove_evses(tenant: Tenant, location_id: str) -> Outcome:
         plan = _plan_write(tenant, row, old, verdict, merge, row.unknown)
         plan.outcome.findings = merge.notes
         plan.outcome.removed = len(merge.notes)
+        if plan.write:
+            plan.write.is_upload = is_upload
+            if plan.write.change and not is_upload:  # nobody's minute: it is our doing, and may be all there is
+                plan.write.change = Change(priority=Push.Priority.BACKLOG, has_clock=False)
         return _of_known(tenant, plan)
 
 
@@ -482,7 +490,7 @@ def recheck(kind: rules.Kind, tenant: Tenant, ocpi_id: str) -> None:
             judged |= {name: of_body[name] for name in _FROM_THE_BODY[kind]}
             if kind == "location" and judged["is_shown"] != row.is_shown:
                 change = Change(priority=Push.Priority.BACKLOG, has_clock=False)
-        rows.write(Write(kind, tenant, row, judged, change))
+        rows.write(Write(kind, tenant, row, judged, change, is_upload=False))
 
 
 _FROM_THE_BODY = {

@@ -17,6 +17,7 @@ from ocpi import (
     doorbell,
     history,
     imports,
+    offboarding,
     push,
     recheck,
     reconcile,
@@ -78,6 +79,12 @@ def prune_uploads() -> int:
 def fetch_sources() -> int:
     """Fetch from the CPOs' own Senders that are due; takes new ones for half an hour, and a fetch takes as long at most."""
     return sources.work()
+
+
+@shared_task(acks_late=False)
+def offboard() -> None:
+    """Take tenants that leave a step further, for at most ten seconds; started by beat."""
+    offboarding.work()
 
 
 @shared_task(acks_late=False)

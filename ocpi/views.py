@@ -14,6 +14,8 @@ from ocpi.models import Location, Tariff
 from tenants.authentication import find_tenant
 from tenants.models import Credential, Tenant, Token
 
+CHANGING = ("POST", "PUT", "PATCH", "DELETE")
+
 
 class OcpiView(APIView):
     """A view for one purpose of credentials and for the party in the URL; `self.tenant` is that party's tenant."""
@@ -23,12 +25,14 @@ class OcpiView(APIView):
     tenant: Tenant
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
-        """Let in who may see this party through this door. Raises UnknownObject, WrongPurpose."""
+        """Let in who may see this party through this door. Raises UnknownObject, WrongPurpose, Offboarded."""
         super().initial(request, *args, **kwargs)
         credential = cast(Credential, request.auth)
         self.tenant = self.tenant_of(credential, kwargs)
         if credential.purpose != self.purpose:
             raise errors.WrongPurpose("This credential is for the other interface.")
+        if self.tenant.offboarding_at and self.purpose == Token.Purpose.UPLOAD and request.method in CHANGING:
+            raise errors.Offboarded  # before the body is read; `ocpi.store` looks once more
         self._check_addressee(request)
 
     def tenant_of(self, credential: Credential, url: dict[str, str]) -> Tenant:

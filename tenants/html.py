@@ -119,9 +119,9 @@ def lines(items: Iterable[object]) -> SafeString | str:
 
 
 def document(value: object) -> SafeString:
-    """Return JSON, indented, in a box that scrolls."""
+    """Return JSON, indented, in a box that scrolls, by keys too."""
     text = value if isinstance(value, str) else json.dumps(value, indent=2, ensure_ascii=False)
-    return format_html('<pre class="document">{}</pre>', text)
+    return format_html('<pre class="document" tabindex="0">{}</pre>', text)
 
 
 def after_dialog(request: HttpRequest, to: str) -> HttpResponse:

@@ -13,7 +13,7 @@ from django.utils.translation import gettext_lazy
 from unfold.decorators import display
 
 from ocpi import overview
-from ocpi.admin import evses, history, tables, versions
+from ocpi.admin import evses, history, offboard, tables, versions
 from ocpi.admin import map as map_pages
 from ocpi.admin import problems as pages
 from ocpi.admin.filters import LocationRuleFilter, MendedFilter, SeverityFilter, TariffFilter, TariffRuleFilter
@@ -146,13 +146,16 @@ class LocationAdmin(ObjectAdmin):
     ]
 
     def get_urls(self) -> list[URLPattern]:
-        """Put the Problems pages and the map before those of one Location."""
+        """Put the Problems pages, the map and the way out of a tenant before those of one Location."""
         view = self.admin_site.admin_view
         return [
             path("problems/", view(pages.every_cpo), name="ocpi_problems"),
             path("problems/<str:party>/", view(pages.one_cpo), name="ocpi_problems_cpo"),
             path("map/", view(map_pages.page), name="ocpi_map"),
             path("map/points/", view(map_pages.points), name="ocpi_map_points"),
+            path("offboard/<str:party>/", view(offboard.offboard), name="ocpi_offboard"),
+            path("offboard/<str:party>/progress/", view(offboard.progress), name="ocpi_offboard_progress"),
+            path("offboard/<str:party>/proof.csv", view(offboard.proof), name="ocpi_offboard_proof"),
             *super().get_urls(),
         ]
 

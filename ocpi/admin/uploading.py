@@ -35,7 +35,7 @@ class UploadForm(forms.Form):
     """A file, whose it is, and what to do with it."""
 
     tenant = TenantField(
-        Tenant.objects.filter(is_active=True),
+        Tenant.objects.filter(is_active=True, offboarding_at=None),
         empty_label="",
         widget=widgets.UnfoldAdminSelect2Widget(attrs={"data-placeholder": _("Party or name")}),
     )
@@ -96,7 +96,7 @@ def _receive(request: HttpRequest, form: UploadForm) -> Import | None:
             origin=f"{request.user}, {given['file'].name}",
             key=f"form {given['key']}" if given["key"] else None,
         )
-    except (errors.Malformed, errors.TooLarge, intake.KeyTaken) as error:
+    except (errors.Malformed, errors.TooLarge, errors.Offboarded, intake.KeyTaken) as error:
         form.add_error("file", str(error))
         return None
 

@@ -82,7 +82,7 @@ def _key(model: str) -> list:
 
 
 class Migration(migrations.Migration):
-    dependencies = [("ocpi", "0016_names_for_people"), ("tenants", "0006_names_for_people")]
+    dependencies = [("ocpi", "0017_offboarding"), ("tenants", "0006_names_for_people")]
 
     operations = [
         *_key("location"),

@@ -4,6 +4,7 @@ from ocpi.models.console import Crawl, Lookout, Scorecard, UploadHour, Version, 
 from ocpi.models.deliveries import Alarm, DeliveryDay, Push, PushAttempt, PushQuerySet
 from ocpi.models.imports import Import, ImportPart, ImportReport, Source
 from ocpi.models.objects import Location, OcpiObject, ShownCount, Tariff, ids_of
+from ocpi.models.offboarding import Offboarding
 
 __all__ = [
     "Alarm",
@@ -15,6 +16,7 @@ __all__ = [
     "Location",
     "Lookout",
     "OcpiObject",
+    "Offboarding",
     "Push",
     "PushAttempt",
     "PushQuerySet",

@@ -5,9 +5,10 @@ from typing import Any
 from django.contrib import admin
 from django.db.models import F, Func, IntegerField, OuterRef, QuerySet, Subquery
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import redirect
+from django.shortcuts import get_object_or_404, redirect
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy, ngettext
+from django.utils.translation import gettext_lazy as _
 from unfold.decorators import action, display
 
 from tenants import html, scope
@@ -49,6 +50,7 @@ class TenantAdmin(ConfinedAdmin):
             "items": ["issue_upload_token", "issue_pull_token", "issue_oauth_client"],
         },
         "connect",
+        "offboard",
     ]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet:
@@ -155,6 +157,14 @@ class TenantAdmin(ConfinedAdmin):
         """Let in who may add a Connection."""
         return request.user.has_perm("tenants.add_connection")
 
+    def has_offboard_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Let in who may change tenants and is confined to none."""
+        return request.user.has_perm("tenants.change_tenant") and scope.confined_to(request.user) is None
+
+    def save_model(self, request: HttpRequest, obj: Tenant, form: Any, change: bool) -> None:
+        """Save what was typed, nothing else: an offboarding begun meanwhile stays begun."""
+        obj.save(update_fields=form.changed_data if change else None)
+
     @action(description="Upload token", icon="upload", permissions=["issue_token"])
     def issue_upload_token(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Go to the form that issues it."""
@@ -174,6 +184,11 @@ class TenantAdmin(ConfinedAdmin):
     def connect(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Go to the form of a new Connection."""
         return _form("tenants_connection_add", tenant=object_id)
+
+    @action(description=_("Offboard…"), icon="logout", permissions=["offboard"])
+    def offboard(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Go to the wizard that takes it out."""
+        return redirect(html.url("ocpi_offboard", get_object_or_404(Tenant, pk=object_id)))
 
 
 def _form(view: str, **initial: str) -> HttpResponse:
