@@ -56,6 +56,7 @@ INSTALLED_APPS = [
     "drf_spectacular_sidecar",
 ]
 MIDDLEWARE = [
+    "ocpi.access.AccessMiddleware",
     "ocpi.middleware.OcpiMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
@@ -214,11 +215,23 @@ DEFAULT_FROM_EMAIL = env("EMAIL_FROM", default=next(iter(ALERT_EMAILS), "webmast
 EMAIL_TIMEOUT = 10
 globals().update(env.email_url("EMAIL_URL", default="smtp://localhost:25"))
 
+# Per process, as prometheus-client wants it: a folder that all processes of one gateway share, emptied when they start anew.
+METRICS_DIR = env("PROMETHEUS_MULTIPROC_DIR", default="")
+METRICS_TOKEN = env(
+    "METRICS_TOKEN", default=""
+)  # who shows it as Bearer may read /metrics from anywhere; "": only from inside
+
+LOG_FORMAT = env("LOG_FORMAT", default="line")
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "formatters": {
+        "line": {"()": "ocpi.logs.LineFormatter", "format": "%(asctime)s %(levelname)s %(name)s %(message)s"},
+        "json": {"()": "ocpi.logs.JsonFormatter"},
+    },
+    "handlers": {
+        "console": {"class": "logging.StreamHandler", "formatter": "json" if LOG_FORMAT == "json" else "line"}
+    },
     "root": {"handlers": ["console"], "level": env("LOG_LEVEL", default="INFO")},
     "loggers": {"django.request": {"level": "ERROR"}, "django.security.DisallowedHost": {"level": "CRITICAL"}},
 }
