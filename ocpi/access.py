@@ -73,12 +73,13 @@ def _write_down(request: HttpRequest, response: HttpResponse, area: str, took_s:
 
 
 def _count(area: str, fields: journal.Facts, tenant: str, took_s: float) -> None:
-    meters.requests.labels(area, fields["status"]).inc()
+    kind = fields["kind"]
+    meters.of(meters.requests, area, fields["status"]).inc()
     if area == "upload" and fields["method"] in _UPLOADS:
-        meters.uploads.labels(tenant, fields["outcome"]).inc()
-        meters.upload_seconds.labels(fields["kind"]).observe(took_s)
-    elif area == "pull" and fields["kind"]:
-        meters.pull_seconds.labels(fields["kind"]).observe(took_s)
+        meters.of(meters.uploads, tenant, fields["outcome"]).inc()
+        meters.of(meters.upload_seconds, kind).observe(took_s)
+    elif area == "pull" and kind:
+        meters.of(meters.pull_seconds, kind).observe(took_s)
 
 
 def _outcome(status: int, code: int) -> str:

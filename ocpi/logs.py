@@ -16,14 +16,29 @@ from ocpi import journal
 HIDDEN = "<hidden>"
 
 # Looked for first: hardly a line has one, and then the patterns are never run.
-_MARKS = ("gw-", "Z3ct", "eyJ", "uthorization", "AUTHORIZATION", "earer ", "oken ", "asic ", "ecret", "assword", "://")
+_MARKS = (
+    "gw-",
+    "Z3ct",
+    "eyJ",
+    "uthorization",
+    "AUTHORIZATION",
+    "earer ",
+    "oken ",
+    "_token",
+    "asic ",
+    "ecret",
+    "assword",
+    "://",
+)
+_IS = r"""\\*["']?\s*[:=,]\s*\\*["']?"""  # between a name and its value, be it JSON (perhaps in JSON), a form or Python's repr
+_VALUE = r"""[^\s"',&;}<\\]+"""
 _SECRETS = [
     re.compile(r"(gw-[a-z]\.[A-Za-z0-9]{8})\.[A-Za-z0-9]{20,}"),  # our own credentials: the prefix may be seen
     re.compile(r"()Z3ct[A-Za-z0-9+/_-]{24,}={0,2}"),  # the same in Base64
     re.compile(r"()eyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*"),  # JWT
     re.compile(r"(?i)((?:token|bearer|basic)\s+)[A-Za-z0-9._~+/=-]{16,}"),
-    re.compile(r"""(?i)(authorization["']?\s*[:=]\s*["']?)(?:(?:token|bearer|basic)\s+)?[^\s"',}<]+"""),
-    re.compile(r"""(?i)((?:client_secret|access_token|password|secret)["']?\s*[:=]\s*["']?)[^\s"',&}<]+"""),
+    re.compile(rf"(?i)(authorization{_IS})(?:(?:token|bearer|basic)\s+)?{_VALUE}"),
+    re.compile(rf"(?i)((?:client_secret|access_token|password){_IS}){_VALUE}"),
     re.compile(r"(://[^\s/:@]*:)[^\s/@]+(?=@)"),  # user:password@ in a URL
 ]
 

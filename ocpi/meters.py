@@ -7,17 +7,29 @@ Source: reliability C34; the seed's "within one minute".
 
 import os
 import socket
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 from django.conf import settings
 from prometheus_client import CollectorRegistry, Counter, Histogram, values
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
-_HOST = socket.gethostname().replace("_", "-")  # in containers process ids are alike, and each needs a file of its own
+_own_file = ""
+
+
+def _name_own_file() -> None:
+    """Name this process anew after a fork; in containers process ids are alike."""
+    global _own_file
+    _own_file = f"{socket.gethostname()}-{os.getpid()}".replace("_", "-")
+
+
+_name_own_file()
+os.register_at_fork(after_in_child=_name_own_file)
 if settings.METRICS_DIR:
     Path(settings.METRICS_DIR).mkdir(parents=True, exist_ok=True)
-    values.ValueClass = values.MultiProcessValue(lambda: f"{_HOST}-{os.getpid()}")
+    values.ValueClass = values.MultiProcessValue(lambda: _own_file)
 else:
     values.ValueClass = values.MutexValue
 
@@ -61,6 +73,12 @@ push_age_seconds = Histogram(
     buckets=_AGE_S,
     registry=REGISTRY,
 )
+
+
+@cache
+def of(meter: Any, *labels: str) -> Any:
+    """Return the meter of these label values: looked up once, as there are few."""
+    return meter.labels(*labels)
 
 
 def collector() -> Collector:

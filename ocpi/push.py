@@ -286,8 +286,8 @@ def _fields(result: Result) -> dict[str, Any]:
 
 def _count(result: Result) -> None:
     environment, do, changed_at = result.claimed.connection.environment, result.ruling.do, result.claimed.changed_at
-    meters.pushes.labels(environment, do.value).inc()
-    meters.push_seconds.labels(environment).observe(result.took_ms / 1000)
+    meters.of(meters.pushes, environment, do.value).inc()
+    meters.of(meters.push_seconds, environment).observe(result.took_ms / 1000)
     if do is Do.DELIVERED and changed_at:
         age = result.started_at + dt.timedelta(milliseconds=result.took_ms) - changed_at
-        meters.push_age_seconds.labels(environment).observe(max(age.total_seconds(), 0))
+        meters.of(meters.push_age_seconds, environment).observe(max(age.total_seconds(), 0))
