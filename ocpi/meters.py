@@ -6,7 +6,7 @@ Source: reliability C34; the seed's "within one minute".
 """
 
 import os
-import socket
+import uuid
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -20,9 +20,9 @@ _own_file = ""
 
 
 def _name_own_file() -> None:
-    """Name this process anew after a fork; in containers process ids are alike."""
+    """Name this process, anew after a fork. Not by its id: those of containers are alike."""
     global _own_file
-    _own_file = f"{socket.gethostname()}-{os.getpid()}".replace("_", "-")
+    _own_file = uuid.uuid4().hex
 
 
 _name_own_file()
