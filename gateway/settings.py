@@ -64,6 +64,7 @@ INSTALLED_APPS = [
     "csp",
 ]
 MIDDLEWARE = [
+    "ocpi.access.AccessMiddleware",
     "ocpi.middleware.OcpiMiddleware",
     "ocpi.middleware.PagePolicy",
     "django.middleware.security.SecurityMiddleware",
@@ -97,6 +98,15 @@ TEMPLATES = [
     }
 ]
 
+# How long the database may work, and a lock be waited for, before a process gives up: a request is answered 503 then, a task
+# comes again. Web processes say by themselves what they are, workers by GATEWAY_ROLE. Imports and commands (migrate, backup,
+# recheck) have all the time they need.
+_ROLES = {
+    "web": " -c statement_timeout=30s -c lock_timeout=5s",
+    "worker": " -c statement_timeout=300s",
+}
+ROLE = env("GATEWAY_ROLE", default="")
+
 # Without DATABASE_URL and REDIS_URL the embedded servers of GATEWAY_DATA are meant; manage.py and `make run` set both.
 DATABASES = {"default": env.db_url("DATABASE_URL", default="postgresql:///gateway?user=gateway")}
 DATABASES["default"] |= {
@@ -110,8 +120,9 @@ DATABASES["default"] |= {
         "keepalives_idle": 15,
         "keepalives_interval": 5,
         "keepalives_count": 3,
+        "tcp_user_timeout": 10_000,  # ms without an answer to what was sent: the server's host is gone
         # A process that is frozen, or whose host is gone, in the middle of a transaction holds its locks no longer.
-        "options": "-c idle_in_transaction_session_timeout=10s",
+        "options": "-c idle_in_transaction_session_timeout=10s" + _ROLES.get(ROLE, ""),
         **DATABASES["default"].get("OPTIONS", {}),
     },
 }
@@ -152,6 +163,8 @@ SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = LANGUAGE_COOKIE_SAMESITE = "Lax
 SESSION_COOKIE_AGE = 8 * 3600
 CSRF_TRUSTED_ORIGINS = [PUBLIC_URL] if PUBLIC_URL else []
 X_FRAME_OPTIONS = "DENY"
+# TLS ends in front of us, and that is where http is sent to https; subdomains and preloading are for who owns the domain.
+SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W008", "security.W021"]
 SECURE_REFERRER_POLICY = "same-origin"
 SESSION_COOKIE_NAME, CSRF_COOKIE_NAME = ("__Host-session", "__Host-csrf") if IS_HTTPS else ("session", "csrf")
 CSRF_COOKIE_HTTPONLY = True
@@ -281,11 +294,25 @@ DEFAULT_FROM_EMAIL = env("EMAIL_FROM", default=next(iter(ALERT_EMAILS), "webmast
 EMAIL_TIMEOUT = 10
 globals().update(env.email_url("EMAIL_URL", default="smtp://localhost:25"))
 
+# Per process, as prometheus-client wants it: a folder that all processes of one gateway share, emptied when they start anew.
+METRICS_DIR = env("PROMETHEUS_MULTIPROC_DIR", default="")
+METRICS_TOKEN = env(
+    "METRICS_TOKEN", default=""
+)  # who shows it as Bearer may read /metrics from anywhere; "": only from inside
+
+OTEL_EXPORTER_OTLP_ENDPOINT = env("OTEL_EXPORTER_OTLP_ENDPOINT", default="")  # see gateway.tracing
+
+LOG_FORMAT = env("LOG_FORMAT", default="line")
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "formatters": {
+        "line": {"()": "ocpi.logs.LineFormatter", "format": "%(asctime)s %(levelname)s %(name)s %(message)s"},
+        "json": {"()": "ocpi.logs.JsonFormatter"},
+    },
+    "handlers": {
+        "console": {"class": "logging.StreamHandler", "formatter": "json" if LOG_FORMAT == "json" else "line"}
+    },
     "root": {"handlers": ["console"], "level": env("LOG_LEVEL", default="INFO")},
     "loggers": {"django.request": {"level": "ERROR"}, "django.security.DisallowedHost": {"level": "CRITICAL"}},
 }

@@ -194,7 +194,8 @@ def processes(port: int, logs: Path, environment: Mapping[str, str]) -> list[Chi
 
 
 def _extra(name: str) -> dict[str, str]:
-    return WEB_ENVIRONMENT if name == "web" else {}
+    roles = {"worker": "worker", "relay": "worker"}  # of settings; a web process knows its own
+    return WEB_ENVIRONMENT if name == "web" else {"GATEWAY_ROLE": roles.get(name, "")}
 
 
 def is_ready(port: int) -> bool:

@@ -4,12 +4,18 @@ import os
 from collections.abc import Callable, Iterable
 from typing import Any
 
+import django
 from django.core.management import call_command
 from django.core.wsgi import get_wsgi_application
 from django.utils.http import parse_header_parameters
 
-os.environ.setdefault("DJANGO_SETTINGS_MODULE", "gateway.settings")
+from gateway import tracing
 
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "gateway.settings")
+os.environ.setdefault("GATEWAY_ROLE", "web")
+
+django.setup()
+tracing.start()  # before the middleware is loaded: it puts one of its own in front
 _django = get_wsgi_application()
 call_command("check")  # a WSGI server runs no checks by itself: a missing variable must stop it too
 

@@ -5,7 +5,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from django.conf import settings
-from django.core.checks import Error, register
+from django.core.checks import CheckMessage, Error, Warning, register
 from django.core.exceptions import ImproperlyConfigured
 
 from tenants import oauth
@@ -60,3 +60,63 @@ def public_url(**kwargs: Any) -> list[Error]:
     if settings.PUBLIC_URL and (parts.scheme not in ("http", "https") or not parts.netloc or parts.path):
         return [Error("PUBLIC_URL must be an origin such as https://gateway.example.", id="ocpi.E004")]
     return []
+
+
+# --- Only with `check --deploy` ----------------------------------------------------------------------------------------
+
+LEAST_PEPPER = 32  # characters: 128 bits in hex
+_LOOPBACK = ("127.", "localhost", "[::1]", "::1")
+
+
+@register(deploy=True)
+def safe_addresses(**kwargs: Any) -> list[CheckMessage]:
+    """Warn of addresses that are for trying out (ocpi.W010 to W012)."""
+    found: list[CheckMessage] = []
+    if not settings.IS_HTTPS:
+        found.append(
+            Warning("PUBLIC_URL is not https://: tokens and sessions would travel in the clear.", id="ocpi.W010")
+        )
+    if "*" in settings.ALLOWED_HOSTS:
+        found.append(Warning("ALLOWED_HOSTS has “*”: name the hosts.", id="ocpi.W011"))
+    for name in ("NDW_ALLOWED_HOSTS", "SOURCE_ALLOWED_HOSTS"):
+        inner = [host for host in getattr(settings, name) if host.startswith(_LOOPBACK)]
+        if inner:
+            hint = "It is for the simulator: whoever may enter a URL reaches what listens on this machine."
+            found.append(Warning(f"{name} has {', '.join(inner)}.", hint=hint, id="ocpi.W012"))
+    return found
+
+
+@register(deploy=True)
+def good_keys(**kwargs: Any) -> list[CheckMessage]:
+    """Warn of keys that are short, or used for two things (ocpi.W013, W014)."""
+    found: list[CheckMessage] = []
+    if 0 < len(settings.TOKEN_PEPPER) < LEAST_PEPPER:
+        found.append(Warning(f"TOKEN_PEPPER has fewer than {LEAST_PEPPER} characters.", id="ocpi.W013"))
+    rings = [entry for name in ("FIELD_KEYS", "SIGNING_KEYS") for entry in getattr(settings, name)]
+    values = [_value("SECRET_KEY"), settings.TOKEN_PEPPER, *(entry.partition(":")[2] for entry in rings)]
+    kids = [[entry.partition(":")[0] for entry in getattr(settings, name)] for name in ("FIELD_KEYS", "SIGNING_KEYS")]
+    if len(set(filter(None, values))) < len(list(filter(None, values))) or any(
+        len(set(one)) < len(one) for one in kids
+    ):
+        hint = (
+            "SECRET_KEY, TOKEN_PEPPER and each of FIELD_KEYS and SIGNING_KEYS are made anew, with a kid of their own."
+        )
+        found.append(Warning("One key is there twice.", hint=hint, id="ocpi.W014"))
+    return found
+
+
+@register(deploy=True)
+def somebody_watches(**kwargs: Any) -> list[CheckMessage]:
+    """Warn when nobody would hear the alarm, and of servers that are for trying out (ocpi.W015 to W017)."""
+    found: list[CheckMessage] = []
+    if not settings.ALERT_EMAILS:
+        hint = "Whoever is to be told that NDW lacks a change for over 45 s; unless ops/alerts.yml does it."
+        found.append(Warning("ALERT_EMAILS is empty.", hint=hint, id="ocpi.W015"))
+    database = settings.DATABASES["default"]
+    if not settings.HAS_SERVERS or not database.get("HOST"):
+        found.append(Warning("DATABASE_URL or REDIS_URL names no server of its own.", id="ocpi.W016"))
+    sealed = database.get("OPTIONS", {}).get("sslmode") in ("require", "verify-ca", "verify-full")
+    if "." in database.get("HOST", "") and not sealed:
+        hint = "Add ?sslmode=verify-full: what lies between may read everything."
+        found.append(Warning("DATABASE_URL leads over a network without TLS.", hint=hint, id="ocpi.W017"))
+    return found

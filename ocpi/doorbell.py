@@ -71,6 +71,11 @@ def ring(bell: Bell = PUSH) -> None:
     _ringers[key].wanted.set()
 
 
+def queue_length(bell: Bell) -> int:
+    """Return how many tasks wait in the broker behind this door. Raises RedisError, soon."""
+    return _redis(os.getpid()).llen(bell.queue)
+
+
 def answer(bell: Bell = PUSH) -> None:
     """Let the next change ring again; called by a drain before it looks for work."""
     try:

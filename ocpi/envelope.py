@@ -12,6 +12,8 @@ import orjson
 from django.http import HttpResponse
 from rest_framework.negotiation import BaseContentNegotiation
 
+from ocpi import journal
+
 # Of the request being answered; the resulting push carries it on. Source: transport_and_format, "Unique message ids".
 correlation_id: ContextVar[str] = ContextVar("correlation_id", default="")
 
@@ -43,6 +45,7 @@ def answer(
     *, code: int = 1000, message: str = "Success", http_status: int = 200, data: bytes | None = None
 ) -> HttpResponse:
     """Return an envelope; `data` is JSON already, None leaves it out."""
+    journal.note(code=code)
     head = b"{" if data is None else b'{"data":%b,' % data
     return HttpResponse(head + _tail(code, message), status=http_status, content_type="application/json")
 

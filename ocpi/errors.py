@@ -16,7 +16,7 @@ from django.http import HttpResponse
 from rest_framework import exceptions
 from rest_framework.views import set_rollback
 
-from ocpi import envelope
+from ocpi import envelope, journal
 from ocpi.rules import Finding
 
 logger = logging.getLogger(__name__)
@@ -98,6 +98,8 @@ def handle(error: Exception, context: dict) -> HttpResponse:
     """Answer an exception of an API view (DRF's EXCEPTION_HANDLER)."""
     set_rollback()
     request = context["request"]
+    if isinstance(error, Stale):
+        journal.note(outcome="stale")
     if isinstance(error, OcpiError):
         code = _unknown_code(request.path) if isinstance(error, UnknownObject) else error.status_code
         return _answer(request.path, error.http_status, code, str(error), error.findings)

@@ -12,7 +12,7 @@ from django.http.response import HttpResponseBase
 from django.middleware.locale import LocaleMiddleware
 from django.utils import translation
 
-from ocpi import compression, errors
+from ocpi import compression, errors, journal
 from ocpi.envelope import correlation_id
 
 API_PATHS = ("/ocpi/", "/api/", "/oauth/")
@@ -39,6 +39,7 @@ class OcpiMiddleware:
             if not _PRINTABLE.fullmatch(request.META.get(key, "")):
                 request.META[key] = str(uuid.uuid4())
         correlation_id.set(request.META["HTTP_X_CORRELATION_ID"])
+        journal.note(request_id=request.META["HTTP_X_REQUEST_ID"], correlation_id=request.META["HTTP_X_CORRELATION_ID"])
         if request.encoding:
             request.encoding = "utf-8"  # else Django reads the query in whatever charset Content-Type names
         response = self.get_response(request) if _can_name_something(path) else errors.plain(404, path)

@@ -14,10 +14,11 @@ import uuid
 from collections.abc import Iterable
 from concurrent.futures import ALL_COMPLETED, FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from functools import cache
+from typing import Any
 
 import orjson
 
-from ocpi import documents, doorbell, ndw, queue, rulings, tokens
+from ocpi import documents, doorbell, meters, ndw, queue, rulings, tokens
 from ocpi.queue import Claimed, Result
 from ocpi.rulings import Do, Ruling
 from tenants.models import Connection
@@ -258,4 +259,35 @@ def _log(result: Result) -> None:
         "push %s %s %s %s: %s (%s) in %s ms, X-Request-ID %s",
         claimed.connection, result.method, claimed.kind, claimed.ocpi_id,
         do, result.ruling.reason, result.took_ms, result.request_id,
+        extra={"fields": _fields(result)},
     )  # fmt: skip
+    _count(result)
+
+
+def _fields(result: Result) -> dict[str, Any]:
+    """Return what machines read of the line: named as those of uploads and pulls are (`ocpi.access`)."""
+    claimed = result.claimed
+    return {
+        "event": "push",
+        "tenant": str(claimed.connection.tenant),
+        "environment": claimed.connection.environment,
+        "method": result.method,
+        "kind": "evse" if _is_part(claimed) else claimed.kind,
+        "id": f"{claimed.ocpi_id}/{claimed.evse_uid}" if _is_part(claimed) else claimed.ocpi_id,
+        "outcome": result.ruling.do.value,
+        "status": result.http_status,
+        "code": result.ocpi_status,
+        "ms": result.took_ms,
+        "bytes_out": len(claimed.body),
+        "request_id": result.request_id,
+        "correlation_id": claimed.correlation_id or result.request_id,
+    }
+
+
+def _count(result: Result) -> None:
+    environment, do, changed_at = result.claimed.connection.environment, result.ruling.do, result.claimed.changed_at
+    meters.of(meters.pushes, environment, do.value).inc()
+    meters.of(meters.push_seconds, environment).observe(result.took_ms / 1000)
+    if do is Do.DELIVERED and changed_at:
+        age = result.started_at + dt.timedelta(milliseconds=result.took_ms) - changed_at
+        meters.of(meters.push_age_seconds, environment).observe(max(age.total_seconds(), 0))

@@ -3,21 +3,18 @@
 Source: OCPI 2.2.1 mod_locations "Receiver Interface", mod_tariffs "Receiver Interface"; protocol §2.3, §2.7, §8.
 """
 
-import logging
 from typing import Any
 
 from django.http import HttpResponse
 from rest_framework.request import Request
 
-from ocpi import envelope, errors, rules, store, tally
+from ocpi import envelope, errors, journal, rules, store, tally
 from ocpi.bodies import read_body
 from ocpi.models import Location, Tariff
 from ocpi.rules import uploads
 from ocpi.views import OcpiView, find, part_of
 from tenants.authentication import UploadToken
 from tenants.models import Tenant, Token
-
-logger = logging.getLogger(__name__)
 
 UPLOADS = ("PUT", "PATCH", "DELETE")
 
@@ -38,14 +35,10 @@ class ReceiverView(OcpiView):
     authentication_classes = [UploadToken]
     purpose = Token.Purpose.UPLOAD
 
-    def accepted(self, outcome: store.Outcome, what: str) -> HttpResponse:
-        """Answer an upload that was applied, with its findings, and log it."""
-        request = self.request
+    def accepted(self, outcome: store.Outcome) -> HttpResponse:
+        """Answer an upload that was applied, with its findings."""
         tally.note(self.tenant, is_accepted=True)
-        logger.info(
-            "upload %s %s %s: %s, X-Request-ID %s",
-            self.tenant, request.method, what, "changed" if outcome.changed else "unchanged", request.headers["X-Request-ID"],
-        )  # fmt: skip
+        journal.note(outcome="created" if outcome.created else "changed" if outcome.changed else "unchanged")
         return envelope.answer(
             message=_said(outcome.findings),
             http_status=201 if outcome.created else 200,
@@ -93,13 +86,13 @@ class LocationView(ReceiverView):
         """Create or replace."""
         document = read_body(request)
         _same_ids(document, id=location_id, **party)
-        return self.accepted(store.put_location(self.tenant, _with_own_spelling(document, self.tenant)), location_id)
+        return self.accepted(store.put_location(self.tenant, _with_own_spelling(document, self.tenant)))
 
     def patch(self, request: Request, location_id: str, **party: str) -> HttpResponse:
         """Change the named fields."""
         patch = read_body(request)
         _same_ids(patch, id=location_id, **party)
-        return self.accepted(store.patch_location(self.tenant, location_id, patch), location_id)
+        return self.accepted(store.patch_location(self.tenant, location_id, patch))
 
 
 class EvseView(ReceiverView):
@@ -113,13 +106,13 @@ class EvseView(ReceiverView):
         """Create or replace."""
         document = read_body(request)
         _same_ids(document, uid=evse_uid)
-        return self.accepted(store.put_evse(self.tenant, location_id, document), f"{location_id}/{evse_uid}")
+        return self.accepted(store.put_evse(self.tenant, location_id, document))
 
     def patch(self, request: Request, location_id: str, evse_uid: str, **party: str) -> HttpResponse:
         """Change the named fields."""
         patch = read_body(request)
         _same_ids(patch, uid=evse_uid)
-        return self.accepted(store.patch_evse(self.tenant, location_id, evse_uid, patch), f"{location_id}/{evse_uid}")
+        return self.accepted(store.patch_evse(self.tenant, location_id, evse_uid, patch))
 
 
 class ConnectorView(ReceiverView):
@@ -134,14 +127,14 @@ class ConnectorView(ReceiverView):
         document = read_body(request)
         _same_ids(document, id=connector_id)
         outcome = store.put_connector(self.tenant, location_id, evse_uid, document)
-        return self.accepted(outcome, f"{location_id}/{evse_uid}/{connector_id}")
+        return self.accepted(outcome)
 
     def patch(self, request: Request, location_id: str, evse_uid: str, connector_id: str, **party: str) -> HttpResponse:
         """Change the named fields."""
         patch = read_body(request)
         _same_ids(patch, id=connector_id)
         outcome = store.patch_connector(self.tenant, location_id, evse_uid, connector_id, patch)
-        return self.accepted(outcome, f"{location_id}/{evse_uid}/{connector_id}")
+        return self.accepted(outcome)
 
 
 class TariffView(ReceiverView):
@@ -155,8 +148,8 @@ class TariffView(ReceiverView):
         """Create or replace."""
         document = read_body(request)
         _same_ids(document, id=tariff_id, **party)
-        return self.accepted(store.put_tariff(self.tenant, _with_own_spelling(document, self.tenant)), tariff_id)
+        return self.accepted(store.put_tariff(self.tenant, _with_own_spelling(document, self.tenant)))
 
     def delete(self, request: Request, tariff_id: str, **party: str) -> HttpResponse:
         """Delete; a Tariff that connectors still name is refused (T-22)."""
-        return self.accepted(store.delete_tariff(self.tenant, tariff_id), tariff_id)
+        return self.accepted(store.delete_tariff(self.tenant, tariff_id))

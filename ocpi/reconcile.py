@@ -60,6 +60,33 @@ _AGAIN = """
 """
 
 
+# NDW may hold anything that came after the backup: everything it shall have is sent once more, and what it shall not have any
+# more is taken back once more. What NDW rejected and what gaps withhold stays as it was.
+_START_OVER = """
+    UPDATE ocpi_push p SET
+        state = 'dirty', priority = CASE WHEN {visible} THEN 3 ELSE {gone} END, whole = true, evse_uid = NULL,
+        version = p.version + 1, changes = 0, changed_at = NULL, next_changed_at = NULL, attempts = 0, crashes = 0,
+        due_at = clock_timestamp() + {wait_s} * interval '1 s', last_answer = '',
+        lease_until = NULL, lease_token = NULL, doubt_until = NULL
+    FROM ocpi_{kind} o WHERE o.id = p.{kind}_id AND p.state <> 'rejected'
+        AND ({visible} OR NOT {withheld} AND p.accepted_at IS NOT NULL)
+"""
+
+
+def start_over() -> int:
+    """Have everything sent again after a restore, tariffs first and without a clock; return how many. Nothing else may run."""
+    Connection.objects.update(needs_spreading=True, failures=0, probe_at=None)
+    again = 0
+    with connection.cursor() as cursor:
+        for kind, words in _KINDS.items():
+            is_tariff = kind == "tariff"
+            cursor.execute(
+                _START_OVER.format(kind=kind, gone=4 if is_tariff else 3, wait_s=0 if is_tariff else 1, **words)
+            )
+            again += cursor.rowcount
+    return again
+
+
 def reconcile(tenant: Tenant | None = None, batch: int = BATCH) -> Found:
     """Have sent again what one tenant's Connections, or all, are not known to have delivered. Safe to repeat."""
     connections = Connection.objects.filter(is_retired=False).select_related("tenant")

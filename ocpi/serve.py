@@ -11,7 +11,6 @@ Source: OCPI 2.2.1 mod_locations "Sender Interface", mod_tariffs "Sender Interfa
 import base64
 import datetime as dt
 import hashlib
-import logging
 import re
 from dataclasses import dataclass
 from typing import Any, cast
@@ -22,15 +21,13 @@ from django.http import HttpResponse
 from django.utils.cache import get_conditional_response
 from rest_framework.request import Request
 
-from ocpi import counts, crawls, envelope, errors
+from ocpi import counts, crawls, envelope, errors, journal
 from ocpi.models import Location
 from ocpi.rules import canonical_time
 from ocpi.views import OcpiView, base_url, find, part_of
 from tenants import sql
 from tenants.authentication import PullToken, UploadToken
 from tenants.models import Credential, Tenant, Token
-
-logger = logging.getLogger(__name__)
 
 DEFAULT_LIMIT, MAX_LIMIT = 100, 1000
 VERSION = "2.2.1"
@@ -220,6 +217,7 @@ class ListView(SenderView):
 
     def get(self, request: Request, **party: str) -> HttpResponse:
         """Return one page, or 304 to who has it."""
+        journal.note(kind=self.kind)
         page = Page.asked_by(request.GET)
         if "If-None-Match" in request.headers:
             rows = self._rows(page, with_bodies=False)
@@ -231,11 +229,8 @@ class ListView(SenderView):
         next_url = None
         if rows.has_more:
             next_url = f"{base_url(request)}{request.path}?{page.next_query(rows.last_pk, rows.total)}"
-        logger.info(
-            "pull %s %ss: %s of %s from %s",
-            self.tenant, self.kind, len(rows.documents), rows.total, page.after or page.offset,
-        )  # fmt: skip
         self._note(request, page, rows)
+        journal.note(objects=len(rows.documents), total=rows.total, start=page.after or page.offset)
         answer = envelope.page(rows.documents, total=rows.total, limit=page.limit, next_url=next_url)
         return self.tagged(answer, rows.tag)
 

@@ -9,7 +9,7 @@ from rest_framework import exceptions
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
-from ocpi import documents, envelope, errors
+from ocpi import documents, envelope, errors, journal
 from ocpi.models import Location, Tariff
 from tenants.authentication import find_tenant
 from tenants.models import Credential, Tenant, Token
@@ -29,6 +29,7 @@ class OcpiView(APIView):
         super().initial(request, *args, **kwargs)
         credential = cast(Credential, request.auth)
         self.tenant = self.tenant_of(credential, kwargs)
+        journal.note(tenant=str(self.tenant))
         if credential.purpose != self.purpose:
             raise errors.WrongPurpose("This credential is for the other interface.")
         if self.tenant.offboarding_at and self.purpose == Token.Purpose.UPLOAD and request.method in CHANGING:

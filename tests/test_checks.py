@@ -1,6 +1,8 @@
 """A bad configuration stops every process, and says which variable it is."""
 
 import base64
+import http.client
+import json
 import os
 import re
 import subprocess
@@ -10,9 +12,14 @@ from pathlib import Path
 import pytest
 from django.core import checks
 from django.core.management import call_command
+from django.db import transaction
 
 from gateway import embedded
+from ocpi import checks as own_checks
+from ocpi.models import Location
+from tests import factories
 from tests import settings as test_settings
+from tests.benchmarks import stage
 
 GOOD = {
     "SECRET_KEY": "x" * 50,
@@ -138,3 +145,120 @@ def test_public_url_that_is_an_origin_passes(settings, public_url):
 
 def test_migrations_are_applied_without_asking(db):
     call_command("migrate", check_unapplied=True, verbosity=0)
+
+
+# --- check --deploy ----------------------------------------------------------------------------------------------------
+
+PRODUCTION = GOOD | {
+    "SECRET_KEY": "".join(chr(33 + number % 60) for number in range(7, 67)),
+    "TOKEN_PEPPER": "0123456789abcdef" * 4,
+    "DATABASE_URL": "postgres://us:pw@postgres:5432/gateway",
+    "REDIS_URL": "redis://redis:6379/0",
+    "PUBLIC_URL": "https://gateway.example",
+    "ALERT_EMAILS": "operations@gateway.example",
+}
+
+
+def test_check_deploy_is_content_with_what_the_example_asks_for(tmp_path):
+    done = run(tmp_path, "manage.py", "check", "--deploy", "--fail-level", "WARNING", **PRODUCTION)
+
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_check_deploy_warns_of_plain_http(tmp_path):
+    plain = PRODUCTION | {"PUBLIC_URL": "http://gateway.example", "DEBUG": "true"}
+    done = run(tmp_path, "manage.py", "check", "--deploy", **plain)
+
+    found = sorted(set(re.findall(r"\((\w+\.\w+)\) ", done.stderr)))
+    assert found == ["ocpi.W010", "security.W004", "security.W012", "security.W016", "security.W018"]
+
+
+DATABASE = {"HOST": "postgres", "OPTIONS": {}}
+
+
+@pytest.fixture
+def production(settings):
+    settings.IS_HTTPS, settings.HAS_SERVERS, settings.DATABASES = True, True, {"default": DATABASE}
+    settings.NDW_ALLOWED_HOSTS, settings.SOURCE_ALLOWED_HOSTS = ["iam.ndw.nu"], []
+    settings.TOKEN_PEPPER, settings.ALERT_EMAILS = PRODUCTION["TOKEN_PEPPER"], ["operations@gateway.example"]
+    settings.ALLOWED_HOSTS = ["gateway.example"]
+    return settings
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "found"),
+    [
+        ("ALLOWED_HOSTS", ["gateway.example"], []),
+        ("IS_HTTPS", False, ["ocpi.W010"]),
+        ("ALLOWED_HOSTS", ["*"], ["ocpi.W011"]),
+        ("NDW_ALLOWED_HOSTS", ["iam.ndw.nu", "127.0.0.1"], ["ocpi.W012"]),
+        ("SOURCE_ALLOWED_HOSTS", ["localhost:8001"], ["ocpi.W012"]),
+        ("TOKEN_PEPPER", "short", ["ocpi.W013"]),
+        ("TOKEN_PEPPER", "only-for-the-tests-" * 3, ["ocpi.W014"]),  # the SECRET_KEY of the tests
+        ("FIELD_KEYS", [GOOD["FIELD_KEYS"], "k1:" + "A" * 43 + "="], ["ocpi.W014"]),
+        ("ALERT_EMAILS", [], ["ocpi.W015"]),
+        ("HAS_SERVERS", False, ["ocpi.W016"]),
+        ("DATABASES", {"default": {"HOST": "db.example.com", "OPTIONS": {}}}, ["ocpi.W017"]),
+        ("DATABASES", {"default": {"HOST": "db.example.com", "OPTIONS": {"sslmode": "verify-full"}}}, []),
+    ],
+)
+def test_check_deploy_warns_of(production, name, value, found):
+    setattr(production, name, value)
+
+    every = [*own_checks.safe_addresses(), *own_checks.good_keys(), *own_checks.somebody_watches()]
+    assert [warning.id for warning in every] == found
+
+
+def test_check_deploy_prints_no_key(production):
+    production.TOKEN_PEPPER = "only-for-the-tests-" * 3
+
+    assert [production.TOKEN_PEPPER in str(warning) for warning in own_checks.good_keys()] == [False]
+
+
+# --- The database's patience -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("code", "role", "asked"),
+    [
+        ("import gateway.wsgi", "", ["10s", "5s", "30s"]),
+        ("import django; django.setup()", "worker", ["10s", "0", "5min"]),
+        ("import django; django.setup()", "", ["10s", "0", "0"]),
+    ],
+)
+def test_database_waits_as_long_as_a_process_of_its_kind_may(servers, code, role, asked):
+    names = "['idle_in_transaction_session_timeout', 'lock_timeout', 'statement_timeout']"
+    ask = (
+        "from django.db import connection as c; cursor = c.cursor(); "
+        f"cursor.execute('SELECT current_setting(n) FROM unnest(%s::text[]) n ORDER BY n', [{names}]); "
+        "print([r for r, in cursor])"
+    )
+    environment = stage.database_environment() | {"DJANGO_SETTINGS_MODULE": "gateway.settings"}
+    environment = {**environment, **({"GATEWAY_ROLE": role} if role else {})}
+    environment["DATABASE_URL"] = test_settings._own["DATABASE_URL"]
+    done = subprocess.run(
+        [sys.executable, "-c", f"{code}; {ask}"], cwd=embedded.ROOT, env=environment, capture_output=True, text=True,
+        timeout=60,
+    )  # fmt: skip
+
+    assert done.stdout.splitlines()[-1:] == [str(asked)], done.stderr
+
+
+def test_upload_that_finds_its_row_locked_is_told_to_come_again(transactional_db, cpo):
+    """A web process gives up after five seconds, instead of one request after the other waiting behind the same lock."""
+    factories.put_location(cpo)
+    headers = {"Authorization": f"Token {factories.make_token(cpo)}", "Content-Type": "application/json"}
+    path = "/ocpi/receiver/2.2.1/locations/NL/EXA/LOC-0001"
+    with stage.served() as server:
+        caller = http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)
+        with transaction.atomic(using="default"):
+            Location.objects.select_for_update().get()
+            caller.request(
+                "PATCH", path, json.dumps({"name": "Other", "last_updated": "2026-03-02T10:00:00Z"}), headers
+            )
+            refused = caller.getresponse()
+            refused.read()
+        caller.request("PATCH", path, json.dumps({"name": "Other", "last_updated": "2026-03-02T10:00:00Z"}), headers)
+        taken = caller.getresponse()
+
+    assert (refused.status, refused.headers["Retry-After"], taken.status) == (503, "5", 200)

@@ -319,6 +319,7 @@ def scraped() -> dict[tuple[str, str, str], float]:
         ): sample.value
         for family in text_string_to_metric_families(answer.content.decode())
         for sample in family.samples
+        if sample.name.startswith("gateway_delivery_")
     }
 
 

@@ -117,7 +117,8 @@ def test_compose_keeps_no_secret_and_publishes_one_port():
 
 
 def test_compose_data_outlives_its_containers():
-    assert set(COMPOSE["volumes"]) == {"postgres", "redis"}
+    assert set(COMPOSE["volumes"]) == {"postgres", "redis", "metrics"}
+    assert COMPOSE["volumes"]["metrics"]["driver_opts"]["type"] == "tmpfs"
     assert SERVICES["postgres"]["volumes"] == ["postgres:/var/lib/postgresql/data"]
     assert SERVICES["redis"]["volumes"] == ["redis:/data"]
     assert "--appendonly yes" in SERVICES["redis"]["command"]
@@ -192,6 +193,15 @@ def test_lock_holds_every_package_we_ask_for():
 
 
 # --- Dockerfile --------------------------------------------------------------------------------------------------------
+
+
+def test_image_keeps_metrics_where_its_user_may_write():
+    (uid,) = re.findall(r"useradd --system --uid (\d+)", read("Dockerfile"))
+
+    assert f"uid={uid}," in COMPOSE["volumes"]["metrics"]["driver_opts"]["o"]
+    for name in OURS:
+        folder = SERVICES[name]["environment"]["PROMETHEUS_MULTIPROC_DIR"]
+        assert f"metrics:{folder}" in SERVICES[name]["volumes"], name
 
 
 def test_image_runs_as_nobody_special():

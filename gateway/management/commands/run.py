@@ -2,6 +2,7 @@
 
 import os
 import secrets
+import shutil
 import signal
 import socket
 import subprocess
@@ -37,7 +38,7 @@ class Command(BaseCommand):
             data / "address", f"http://127.0.0.1:{port}\n"
         )  # settings.PUBLIC_URL of every command here
         is_embedded = os.environ.get("DATABASE_URL") == embedded.urls(data)[0]
-        children = processes(port, data / "logs", _environment(port))
+        children = processes(port, data / "logs", _environment(port, data))
         supervisor = Supervisor(children, data if is_embedded else None, self.say)
         stop = _stop_on_signals(supervisor.hurry)
         with self.servers(data, is_embedded):
@@ -128,13 +129,18 @@ def _is_free(port: int) -> bool:
         return True
 
 
-def _environment(port: int) -> dict[str, str]:
-    """Return the children's: ours, and this machine as a host to push to and fetch from, as fast as the simulator takes it."""
+def _environment(port: int, data: Path) -> dict[str, str]:
+    """Return the children's: ours, and this machine as a host to push to and fetch from, as fast as the simulator takes it.
+
+    They count what they do in one folder, which begins empty.
+    """
+    shutil.rmtree(data / "metrics", ignore_errors=True)
     hosts = {
         name: ",".join(dict.fromkeys([*getattr(settings, name), "127.0.0.1", "localhost"]))
         for name in ("NDW_ALLOWED_HOSTS", "SOURCE_ALLOWED_HOSTS")
     }
-    return {"NDW_RATE_CAP": "500", **os.environ, **hosts}
+    own = {"NDW_RATE_CAP": "500", "PROMETHEUS_MULTIPROC_DIR": str(data / "metrics")}
+    return {**own, **os.environ, **hosts}
 
 
 def _stop_on_signals(hurry: threading.Event) -> threading.Event:
