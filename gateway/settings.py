@@ -38,6 +38,10 @@ ALLOWED_HOSTS = env.list(
 NDW_ALLOWED_HOSTS = env.list("NDW_ALLOWED_HOSTS", default=["iam.ndw.nu"])
 SOURCE_ALLOWED_HOSTS = env.list("SOURCE_ALLOWED_HOSTS", default=[])  # besides public hosts by https on port 443
 NDW_RATE_CAP = env.int("NDW_RATE_CAP", default=50)  # requests a second and Connection; NDW's own limit is unknown
+TENANT_RATE = env.int("TENANT_RATE", default=200)  # a tenant's requests with upload tokens, a second
+FAILED_AUTH_RATE = env.int("FAILED_AUTH_RATE", default=60)  # refused credentials from one address, a minute
+WEB_PROCESSES = env.int("WEB_PROCESSES", default=2)  # each has its share of both
+BEHIND_PROXY = env.bool("BEHIND_PROXY", default=False)  # who asks is what X-Forwarded-For says
 
 INSTALLED_APPS = [
     "tenants",
@@ -220,7 +224,11 @@ LOGGING = {
     "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["console"], "level": env("LOG_LEVEL", default="INFO")},
-    "loggers": {"django.request": {"level": "ERROR"}, "django.security.DisallowedHost": {"level": "CRITICAL"}},
+    "loggers": {
+        "django.request": {"level": "ERROR"},
+        "django.security.DisallowedHost": {"level": "CRITICAL"},
+        "authlib": {"level": "INFO"},  # below it writes down the tokens it issues
+    },
 }
 
 

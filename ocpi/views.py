@@ -12,6 +12,7 @@ from rest_framework.views import APIView
 
 from ocpi import documents, envelope, errors
 from ocpi.models import Location, Tariff
+from tenants import limits
 from tenants.authentication import find_tenant
 from tenants.models import Credential, Tenant, Token
 
@@ -30,6 +31,9 @@ class OcpiView(APIView):
         self.tenant = self.tenant_of(credential, kwargs)
         if credential.purpose != self.purpose:
             raise errors.WrongPurpose("This credential is for the other interface.")
+        wait_s = limits.upload_wait_s(self.tenant.pk) if self.purpose == Token.Purpose.UPLOAD else 0
+        if wait_s:
+            raise errors.TooMany(wait_s)
         self._check_addressee(request)
 
     def tenant_of(self, credential: Credential, url: dict[str, str]) -> Tenant:

@@ -16,7 +16,7 @@ ORDER = [
     ["ocpi.conformance.lists"],
     ["ocpi.conformance.sender"],
     ["ocpi.conformance"],
-    ["tenants.secrets", "tenants.sql", "tenants.addresses", "tenants.html", "tenants.charts"],
+    ["tenants.secrets", "tenants.sql", "tenants.addresses", "tenants.html", "tenants.charts", "tenants.limits"],
     ["tenants.models"],
     ["tenants.oauth", "tenants.scope"],
     ["tenants.authentication", "tenants.provision"],
