@@ -3,6 +3,7 @@
 import base64
 import datetime as dt
 import re
+import threading
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,11 +12,14 @@ from typing import Any
 import pytest
 from django.db import connection
 
+from gateway.embedded import ROOT
 from ocpi import store
 from tenants.models import Tenant, Token
 from tests import bad_callers, bad_http, bad_json, bad_objects, factories, json_cases, stored
-from tests.bad_inputs import LOCATION, Case
+from tests.bad_elsewhere import ELSEWHERE
+from tests.bad_inputs import DONE, LOCATION, RECEIVER, Case, send
 from tests.benchmarks import stage
+from tests.documents import tariff_body
 from tests.wire import Answer, Wire, request
 
 CASES = [*bad_http.CASES, *bad_json.CASES, *bad_objects.CASES, *bad_callers.CASES]
@@ -161,3 +165,37 @@ def test_every_case_of_json_is_answered_on_one_connection(gateway):
     assert len(said) > 250
     assert said == expected
     assert gateway.everything() == before
+
+
+def test_put_and_delete_of_one_tariff_at_once_are_one_after_the_other(gateway):  # 228
+    said: list[int] = []
+
+    def ask(method: str, second: int) -> None:
+        body = tariff_body(id="SPARE", last_updated=f"2026-03-03T09:15:{second:02}Z") if method == "PUT" else None
+        case = send(228, "", method, f"{RECEIVER}/tariffs/NL/EXA/SPARE", DONE, body)
+        with Wire(gateway.address) as wire:
+            wire.send(bytes_of(gateway, case, {}))
+            said.append(wire.answer().status)
+
+    threads = [threading.Thread(target=ask, args=(("PUT", "DELETE")[n % 2], n)) for n in range(20)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert len(said) == 20
+    assert set(said) <= {200, 201, 404}
+    gateway.fill()
+
+
+def test_every_bad_input_of_the_list_has_its_test():
+    covered = {case.number for case in CASES} | {one.number for one in ELSEWHERE}
+
+    assert covered == set(range(1, 289))
+
+
+@pytest.mark.parametrize("file", sorted({one.file for one in ELSEWHERE}))
+def test_bad_inputs_that_are_elsewhere_are_there(file):
+    there = set(re.findall(r"^def (test_\w+)", (ROOT / "tests" / file).read_text(), re.MULTILINE))
+
+    assert {one.test for one in ELSEWHERE if one.file == file} - there == set()

@@ -13,7 +13,8 @@ from tests.documents import location_body
 from tests.wire import Answer, Closed, Wire, chunked, request
 
 BODY = json.dumps(location_body(last_updated=LATER, name="Smuggled")).encode()
-HIDDEN = f"DELETE {RECEIVER}/tariffs/NL/EXA/ADHOC-1 HTTP/1.1\r\nHost: localhost\r\nAuthorization: Token {{token}}\r\n\r\n".encode()
+_UNSEEN = f"DELETE {RECEIVER}/tariffs/NL/EXA/ADHOC-1 HTTP/1.1"
+HIDDEN = f"{_UNSEEN}\r\nHost: localhost\r\nAuthorization: Token {{token}}\r\n\r\n".encode()
 
 
 def head(*lines: str, first: str = f"PUT {LOCATION} HTTP/1.1") -> bytes:
