@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install run demo test test-browser lint format bench chaos lock
+.PHONY: help install run demo test test-browser test-edge lint format bench chaos fuzz lock
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -50,6 +50,13 @@ bench: $(STAMP) ## every benchmark, one table; FEED=folder pulls its locations.n
 
 chaos: $(STAMP) ## kill and freeze everything under load, table of promises; ARGS="--scale 0.1", ARGS=--mutants
 	@$(BIN)/python -m tests.chaos $(ARGS)
+
+fuzz: $(STAMP) ## 100,000 generated requests and 10,000 attempts at another's data; ARGS="--requests 20000 --seed 1"
+	@$(BIN)/python -m tests.fuzz $(ARGS)
+	@ATTEMPTS=10000 $(BIN)/python -m pytest -q tests/test_isolation_matrix.py
+
+test-edge: $(STAMP) ## odd framing and slow clients through nginx (Debian: nginx-light)
+	@$(BIN)/python -m pytest tests/edge
 
 lock: ## make requirements.lock anew from pyproject.toml (needs uv)
 	@uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --no-header \

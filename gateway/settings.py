@@ -41,6 +41,9 @@ ALLOWED_HOSTS = env.list(
 NDW_ALLOWED_HOSTS = env.list("NDW_ALLOWED_HOSTS", default=["iam.ndw.nu"])
 SOURCE_ALLOWED_HOSTS = env.list("SOURCE_ALLOWED_HOSTS", default=[])  # besides public hosts by https on port 443
 NDW_RATE_CAP = env.int("NDW_RATE_CAP", default=50)  # requests a second and Connection; NDW's own limit is unknown
+TENANT_RATE = env.int("TENANT_RATE", default=200)  # a tenant's requests with upload tokens, a second
+FAILED_AUTH_RATE = env.int("FAILED_AUTH_RATE", default=60)  # refused credentials from one address, a minute
+WEB_PROCESSES = env.int("WEB_PROCESSES", default=2)  # each has its share of both
 
 INSTALLED_APPS = [
     "django_otp",
@@ -314,7 +317,11 @@ LOGGING = {
         "console": {"class": "logging.StreamHandler", "formatter": "json" if LOG_FORMAT == "json" else "line"}
     },
     "root": {"handlers": ["console"], "level": env("LOG_LEVEL", default="INFO")},
-    "loggers": {"django.request": {"level": "ERROR"}, "django.security.DisallowedHost": {"level": "CRITICAL"}},
+    "loggers": {
+        "django.request": {"level": "ERROR"},
+        "django.security.DisallowedHost": {"level": "CRITICAL"},
+        "authlib": {"level": "INFO"},  # below it writes down the tokens it issues
+    },
 }
 
 

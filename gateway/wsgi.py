@@ -1,6 +1,7 @@
 """The entry point of the web processes."""
 
 import os
+import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -24,13 +25,18 @@ from ocpi import tally  # noqa: E402  # Django has to be set up
 tally.keep_flushing()
 
 
-LONGEST_REST = (
-    4 * 1024 * 1024
-)  # bytes of a body nobody wanted that are still taken, so that its sender reads our answer
+# Bytes of a body nobody wanted that are still taken, so that its sender reads our answer.
+LONGEST_REST = 4 * 1024 * 1024
+# Django lets any number be a port. The caller's name for us becomes part of the URLs we give him.
+_HOST = re.compile(r"(?:[^:\[]*|\[[^\]]*\])(?::([0-9]{1,5}))?")
 
 
 def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-    """Answer a request. A Content-Type that Django would stumble over before any of our code runs counts as none."""
+    """Answer a request.
+
+    A Content-Type that Django would stumble over before any of our code runs counts as none, a Host with an impossible port
+    as nobody's.
+    """
     try:
         charset = parse_header_parameters(environ.get("CONTENT_TYPE", ""))[1].get("charset", "utf-8")
         is_usable = charset.lower() in ("utf-8", "utf8", "")
@@ -38,6 +44,9 @@ def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> 
         is_usable = False
     if not is_usable:
         environ["CONTENT_TYPE"] = "application/octet-stream"
+    host = _HOST.fullmatch(environ.get("HTTP_HOST", ""))
+    if not host or int(host[1] or 0) > 65535:
+        environ["HTTP_HOST"] = ""
 
     def start(status: str, headers: list[tuple[str, str]], *error: Any) -> Any:
         if not _read_rest(environ):

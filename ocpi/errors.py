@@ -6,6 +6,7 @@ Source: OCPI 2.2.1 status_codes; protocol §2.3; RFC 9457.
 """
 
 import logging
+import math
 from collections.abc import Iterable
 from http import HTTPStatus
 
@@ -88,6 +89,16 @@ class UnsupportedMedia(OcpiError):
     http_status, status_code = 415, CLIENT_ERROR
 
 
+class TooMany(OcpiError):
+    """A tenant asks more often than it may. Source: protocol §2.3."""
+
+    http_status, status_code = 429, CLIENT_ERROR
+
+    def __init__(self, wait_s: int) -> None:
+        super().__init__(f"Too many requests; try again in {wait_s} s.")
+        self.wait_s = wait_s
+
+
 class BadParameter(OcpiError):
     """A parameter in the query of the REST side is not what it may be; the message begins with its name."""
 
@@ -102,7 +113,7 @@ def handle(error: Exception, context: dict) -> HttpResponse:
         journal.note(outcome="stale")
     if isinstance(error, OcpiError):
         code = _unknown_code(request.path) if isinstance(error, UnknownObject) else error.status_code
-        return _answer(request.path, error.http_status, code, str(error), error.findings)
+        return _waiting(_answer(request.path, error.http_status, code, str(error), error.findings), error)
     if isinstance(error, exceptions.APIException):
         return _api_exception(error, request.path)
     if isinstance(error, SuspiciousOperation):  # what Django refuses to take apart, such as too many parameters
@@ -139,6 +150,14 @@ def _api_exception(error: exceptions.APIException, path: str) -> HttpResponse:
     response = _answer(path, error.status_code, CLIENT_ERROR, str(error.detail))
     if getattr(error, "auth_header", None):
         response["WWW-Authenticate"] = error.auth_header  # type: ignore[attr-defined]
+    return _waiting(response, error)
+
+
+def _waiting(response: HttpResponse, error: Exception) -> HttpResponse:
+    """Say when to come back, where that is known."""
+    wait_s = getattr(error, "wait_s", None) or getattr(error, "wait", None)
+    if wait_s:
+        response["Retry-After"] = str(math.ceil(wait_s))
     return response
 
 

@@ -11,6 +11,7 @@ from rest_framework.views import APIView
 
 from ocpi import documents, envelope, errors, journal
 from ocpi.models import Location, Tariff
+from tenants import limits
 from tenants.authentication import find_tenant
 from tenants.models import Credential, Tenant, Token
 
@@ -32,6 +33,9 @@ class OcpiView(APIView):
         journal.note(tenant=str(self.tenant))
         if credential.purpose != self.purpose:
             raise errors.WrongPurpose("This credential is for the other interface.")
+        wait_s = limits.upload_wait_s(self.tenant.pk) if self.purpose == Token.Purpose.UPLOAD else 0
+        if wait_s:
+            raise errors.TooMany(wait_s)
         if self.tenant.offboarding_at and self.purpose == Token.Purpose.UPLOAD and request.method in CHANGING:
             raise errors.Offboarded  # before the body is read; `ocpi.store` looks once more
         self._check_addressee(request)

@@ -10,10 +10,10 @@ import re
 
 from django.db import connection
 from rest_framework.authentication import BaseAuthentication
-from rest_framework.exceptions import AuthenticationFailed
+from rest_framework.exceptions import AuthenticationFailed, Throttled
 from rest_framework.request import Request
 
-from tenants import oauth, secrets, sql
+from tenants import limits, oauth, remote, secrets, sql
 from tenants.models import Credential, Tenant, Token
 
 LONGEST = 4096  # a header longer than any of our credentials is refused before any work
@@ -45,15 +45,32 @@ class _HeaderAuthentication(BaseAuthentication):
         match = _HEADER.fullmatch(header) if len(header) <= LONGEST else None
         if match is None or match[1].lower() not in self.schemes:
             raise AuthenticationFailed("An Authorization header with a valid credential is needed.")
+        address = remote.address(request)
+        if match[2] not in _let_in and (wait_s := limits.failure_wait_s(address)):
+            raise Throttled(wait_s, "Too many credentials from this address were refused.")
         found = find_token(match[2]) if match[1].lower() == "token" else oauth.find_client(match[2])
         if found is None:
+            limits.note_failure(address)
             raise AuthenticationFailed("The credential is not valid.")
+        _remember(match[2])
         found.touch()
         return found, found
 
     def authenticate_header(self, request: Request) -> str:
         """Name the scheme, which makes DRF answer 401."""
         return ", ".join(scheme.title() for scheme in self.schemes)
+
+
+# The last ones that were valid here: they still have to be, but are looked up whatever their address has done.
+_let_in: dict[str, None] = {}
+_MOST_LET_IN = 1000
+
+
+def _remember(value: str) -> None:
+    if value not in _let_in:
+        if len(_let_in) >= _MOST_LET_IN:
+            _let_in.clear()
+        _let_in[value] = None
 
 
 class UploadToken(_HeaderAuthentication):

@@ -21,7 +21,7 @@ from joserfc import jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import ECKey, KeySet
 
-from tenants import secrets
+from tenants import limits, remote, secrets
 from tenants.models import OAuthClient
 
 LIFE_S = 1800
@@ -132,14 +132,19 @@ def _server() -> _Server:
 @csrf_exempt
 def token_view(request: HttpRequest) -> HttpResponse:
     """Answer `POST /oauth/token`: a form with grant_type=client_credentials, the client in the form or as HTTP Basic."""
-    problem = _form_problem(request)
-    if problem:
-        response: HttpResponse = JsonResponse({"error": "invalid_request", "error_description": problem}, status=400)
+    problem, address = _form_problem(request), remote.address(request)
+    if wait_s := limits.failure_wait_s(address):
+        response: HttpResponse = JsonResponse({"error": "temporarily_unavailable"}, status=429)
+        response["Retry-After"] = str(wait_s)
+    elif problem:
+        response = JsonResponse({"error": "invalid_request", "error_description": problem}, status=400)
     else:
         try:
             response = _server().create_token_response(request)
         except UnicodeDecodeError:  # Authlib takes it for granted that what HTTP Basic carries is UTF-8
             response = JsonResponse({"error": "invalid_client"}, status=401, headers={"WWW-Authenticate": "Basic"})
+    if response.status_code == 401:
+        limits.note_failure(address)
     if request.method != "POST":
         response = JsonResponse({"error": "invalid_request", "error_description": "Use POST."}, status=405)
         response["Allow"] = "POST"

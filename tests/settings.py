@@ -31,6 +31,8 @@ os.environ |= {
     "NDW_ALLOWED_HOSTS": "127.0.0.1,localhost",
     "SOURCE_ALLOWED_HOSTS": "127.0.0.1",
     "NDW_RATE_CAP": os.environ.get("NDW_RATE_CAP", "500"),
+    "TENANT_RATE": os.environ.get("TENANT_RATE", "1000000"),
+    "FAILED_AUTH_RATE": os.environ.get("FAILED_AUTH_RATE", "1000000"),
     "LOG_LEVEL": "WARNING",
 }
 os.environ.pop("PUBLIC_URL", None)

@@ -22,6 +22,7 @@ ORDER = [
         "tenants.addresses",
         "tenants.html",
         "tenants.remote",
+        "tenants.limits",
         "tenants.second_factor",
     ],
     ["tenants.charts"],

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from ocpi import reader
 from ocpi.reader import Inexact, NotJson, read
+from tests import json_cases
 from tests.documents import location_body, tariff_body
 
 MEBIBYTE = 1 << 20
@@ -195,3 +196,14 @@ def test_read_says_what_the_exact_way_says(document, style, cut):
         assert quick == outcome(reader._read_exactly, raw)
     elif "\\u" not in text and raw.count(b"[") + raw.count(b"{") <= reader.MAX_DEPTH:
         assert outcome(reader._read_exactly, raw) == quick
+
+
+@pytest.mark.parametrize("name", json_cases.RAW)
+def test_read_of_each_case_of_the_syntax(name):
+    try:
+        read(json_cases.RAW[name])
+        is_read = True
+    except NotJson:
+        is_read = False
+
+    assert is_read == json_cases.READ[name]

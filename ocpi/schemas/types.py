@@ -40,7 +40,7 @@ _LOCAL_DATE = rf"(?:[12][0-9]{{3}}-{_DAY}|(?:[12][0-9]{_LEAP}|(?:1[26]|2[048])00
 _TIME = r"(?:[01][0-9]|2[0-3]):[0-5][0-9]"
 _FRACTION = r"(?:\.(?:[0-9]{2}[1-9]|[0-9][1-9]0|[1-9]00))?"  # none when it would say .000
 _URL_CHARACTER = rf"[^{_UNPRINTABLE}\s\"<>\\]"
-_URL = rf"^(?i:https?)://[\p{{L}}\p{{N}}\[]{_URL_CHARACTER}*$"
+_URL = rf"^(?i:https?)://(?:[\p{{L}}\p{{N}}]|\[[0-9A-Fa-f:.]+\]){_URL_CHARACTER}*$"
 
 LANGUAGES = frozenset(language.alpha_2 for language in pycountry.languages if hasattr(language, "alpha_2"))
 

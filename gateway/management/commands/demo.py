@@ -39,7 +39,8 @@ class Command(BaseCommand):
         with embedded.running(data, create=True):
             call_command("migrate", verbosity=0)
             connections.close_all()
-            environment = {**os.environ, "NDW_ALLOWED_HOSTS": "127.0.0.1", "NDW_RATE_CAP": "500"}
+            limits = {"NDW_RATE_CAP": "500", "TENANT_RATE": "100000"}
+            environment = {**os.environ, "NDW_ALLOWED_HOSTS": "127.0.0.1", **limits}
             with Supervisor(processes(port, data / "logs", environment), data, self.say) as supervisor:
                 self.say(f"Starting web, worker, beat, relay and the NDW simulator on ports {port} and {port + 1}")
                 if not supervisor.wait_until_ready(port, threading.Event()):

@@ -139,7 +139,12 @@ def _environment(port: int, data: Path) -> dict[str, str]:
         name: ",".join(dict.fromkeys([*getattr(settings, name), "127.0.0.1", "localhost"]))
         for name in ("NDW_ALLOWED_HOSTS", "SOURCE_ALLOWED_HOSTS")
     }
-    own = {"NDW_RATE_CAP": "500", "PROMETHEUS_MULTIPROC_DIR": str(data / "metrics")}
+    own = {
+        "NDW_RATE_CAP": "500",
+        "TENANT_RATE": "100000",
+        "FAILED_AUTH_RATE": "100000",
+        "PROMETHEUS_MULTIPROC_DIR": str(data / "metrics"),
+    }
     return {**own, **os.environ, **hosts}
 
 

@@ -1,0 +1,4 @@
+"""The edge: the compose file's nginx before the production web server; framing, slow clients, an upstream that is down.
+
+`make test-edge` runs it; it needs nginx (Debian: nginx-light). Source: reliability §2 P18, P19, §5 E1.
+"""
