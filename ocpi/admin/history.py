@@ -185,7 +185,7 @@ def _compared(of: OcpiObject, first: str, second: str) -> dict[str, Any]:
 def _title(one: Served) -> str:
     if one.until_at is None:
         return _("now")
-    return _("until %(time)s") % {"time": f"{timezone.localtime(one.until_at):%Y-%m-%d %H:%M:%S}"}
+    return _("until %(time)s") % {"time": html.moment_text(one.until_at)}
 
 
 def _side(one: Difference, *, is_before: bool = False) -> SafeString | str:

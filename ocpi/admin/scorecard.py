@@ -54,7 +54,7 @@ def _line(field: scorecards.Field, rows: list[Scorecard], average: dict[str, flo
         name,
         _meter(filled, asked, name),
         html.NOTHING if mean is None else f"{_down(mean)} %",
-        charts.line(known, [f"{row.day:%d %b}" for row in rows], _trend(name, rows, known), top=100),
+        charts.line(known, [date_format(row.day, "j M") for row in rows], _trend(name, rows, known), top=100),
     )
 
 
@@ -72,7 +72,7 @@ def _meter(filled: int, asked: int, name: str) -> SafeString | str:
     if not asked:
         return html.NOTHING
     bar = '{} % <small>{}</small><progress class="meter" max="{}" value="{}" aria-label="{}"></progress>'
-    counts = _("%(filled)s of %(asked)s") % {"filled": f"{filled:,}", "asked": f"{asked:,}"}
+    counts = _("%(filled)s of %(asked)s") % {"filled": html.number(filled), "asked": html.number(asked)}
     return format_html(bar, _down(100 * filled / asked), counts, asked, filled, name)
 
 
