@@ -45,6 +45,9 @@ _BEGIN = """
     \\set ON_ERROR_STOP on
     BEGIN;
     SET LOCAL lock_timeout = '10s';
+    SET LOCAL client_min_messages = 'warning';
+    DO $$ BEGIN CREATE ROLE gateway_tenant NOLOGIN NOBYPASSRLS; EXCEPTION WHEN duplicate_object THEN NULL; END $$;
+    DO $$ BEGIN EXECUTE format('GRANT gateway_tenant TO %I', current_user); EXCEPTION WHEN OTHERS THEN NULL; END $$;
     DROP SCHEMA public CASCADE;
     CREATE SCHEMA public AUTHORIZATION pg_database_owner;
     GRANT USAGE ON SCHEMA public TO PUBLIC;

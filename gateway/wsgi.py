@@ -49,7 +49,9 @@ def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> 
         environ["HTTP_HOST"] = ""
 
     def start(status: str, headers: list[tuple[str, str]], *error: Any) -> Any:
-        if not _read_rest(environ):
+        # Who announces too much, or asks first, waits for the answer before he sends.
+        waits = status.startswith("413") or "HTTP_EXPECT" in environ
+        if waits or not _read_rest(environ):
             headers.append(("Connection", "close"))
         return start_response(status, headers, *error)
 

@@ -148,7 +148,7 @@ def _staging_push(facts: Facts) -> Evidence:
     if connection is None:
         return Evidence(State.NOTHING, [_("No connection to staging.")], [])
     account, accepted_at = connection.service_account, facts.accepted_at(STAGING)
-    words = [_("Connected with %(account)s") % {"account": account.name}]
+    words = [_("Connected")]
     has_token = account.access_token_expires_at is not None
     if has_token:
         words.append(_("NDW issued an access token"))
@@ -182,7 +182,7 @@ def _production_push(facts: Facts) -> Evidence:
     if connection is None:
         return Evidence(State.NOTHING, [_("No connection to production.")], [])
     accepted_at = facts.accepted_at(PRODUCTION)
-    words = [_("Connected with %(account)s") % {"account": connection.service_account.name}]
+    words = [_("Connected")]
     words.append(
         _("a request was accepted on %(day)s") % {"day": day(accepted_at)} if accepted_at else _("nothing accepted yet")
     )

@@ -101,8 +101,8 @@ PATHS = [
     get(73, "?format=xml", f"{LOCATION}?format=xml", DONE),
     get(73, "?format=%FF", f"{LOCATION}?format=%FF&%00=%00", DONE),
     get(74, "Range", f"{SENDER}/locations", DONE, token="pull", Range="bytes=0-1"),
-    get(75, "a session's cookie", LOCATION, SHUT, Authorization=ABSENT, Cookie="sessionid=abc; csrftoken=def"),
-    put(75, "a session's cookie beside a token", GOOD, DONE, Cookie="sessionid=abc\xff; csrftoken=; =; ;;"),
+    get(75, "a session's cookie", LOCATION, SHUT, Authorization=ABSENT, Cookie="session=abc; csrf=def"),
+    put(75, "a session's cookie beside a token", GOOD, DONE, Cookie="session=abc\xff; csrf=; =; ;;"),
 ]  # fmt: skip
 
 TYPES = [

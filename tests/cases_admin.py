@@ -21,6 +21,10 @@ tenants_tenant_issue_upload_token         403 403 302 404 302
 tenants_tenant_issue_pull_token           403 403 403 404 302
 tenants_tenant_issue_oauth_client         403 403 403 404 302
 tenants_tenant_connect                    403 403 403 404 302
+tenants_tenant_offboard                   403 403 403 404 302
+tenants_tenant_workplace                  403 200 200 404 200
+tenants_tenant_tick                       403 403 403 403 405
+tenants_tenant_hand_over                  403 200 200 404 200
 
 tenants_token_changelist                  403 200 200   - 200
 tenants_token_add                         403 403 200   - 200
@@ -84,12 +88,35 @@ ocpi_location_add                         403 403 403   - 403
 ocpi_location_change                      403 200 200 404 200
 ocpi_location_history                     403 200 200 404 200
 ocpi_location_delete                      403 403 403 404 403
+ocpi_location_versions                    403 200 200 404 200
+ocpi_location_document                    403 200 200 404 200
+
+ocpi_map                                  403 200 200   - 200
+ocpi_map_points                           403 400 400   - 400
+
+ocpi_offboard                             403 403 403 403 200
+ocpi_offboard_progress                    403 403 403 403 200
+ocpi_offboard_proof                       403 403 403 403 404
 
 ocpi_tariff_changelist                    403 200 200   - 200
 ocpi_tariff_add                           403 403 403   - 403
 ocpi_tariff_change                        403 200 200 404 200
 ocpi_tariff_history                       403 200 200 404 200
 ocpi_tariff_delete                        403 403 403 404 403
+ocpi_tariff_versions                      403 200 200 404 200
+ocpi_tariff_document                      403 200 200 404 200
+
+ocpi_uploadhour_changelist                403 200 200   - 200
+ocpi_uploadhour_add                       403 403 403   - 403
+ocpi_uploadhour_change                    403 200 200 404 200
+ocpi_uploadhour_history                   403 200 200 404 200
+ocpi_uploadhour_delete                    403 403 403 404 403
+
+ocpi_watched_changelist                   403 200 200   - 200
+ocpi_watched_add                          403 403 403   - 403
+ocpi_watched_change                       403 200 200 404 200
+ocpi_watched_history                      403 200 200 404 200
+ocpi_watched_delete                       403 403 403 404 403
 
 ocpi_import_changelist                    403 200 200   - 200
 ocpi_import_add                           403 403 403   - 403
@@ -137,8 +164,14 @@ PAGES = {
 NOT_PAGES = {"login", "logout"}
 
 # Pages of `pk` are about one of these, by how their names begin; pages of `object_id` are about their own model's.
-PK_OF = {"ocpi_minute": "connection", "ocpi_resend": "connection", "ocpi_import": "import"}
-OTHER_ARGUMENTS = {"month": "2026-11", "form": "csv", "app_label": "tenants"}
+PK_OF = {
+    "ocpi_minute": "connection",
+    "ocpi_resend": "connection",
+    "ocpi_import": "import",
+    "ocpi_location": "location",
+    "ocpi_tariff": "tariff",
+}
+OTHER_ARGUMENTS = {"month": "2026-11", "form": "csv", "app_label": "tenants", "number": "1", "audience": "ndw"}
 
 # What a POST may carry to every page, and what `do` may ask there: whatever any page takes belongs here.
 DEEDS = ["push", "pause", "resume", "accept", "discard"]

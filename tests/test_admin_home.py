@@ -446,8 +446,10 @@ def test_every_list_that_can_be_empty_has_its_words(boss):
 
     assert names - set(look.EMPTY) == {
         "auth_user",
+        "admin_logentry",
         "ocpi_import",
-    }  # whoever looks is a user; imports have a page of their own
+        "ocpi_watched",
+    }  # whoever looks is a user, and has left a line; the others have a page of their own
 
 
 def test_sidebar_counts_what_wants_somebody(boss, cpo):

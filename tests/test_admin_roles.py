@@ -17,7 +17,7 @@ from django.urls import URLPattern, reverse
 from django.utils import timezone
 
 from gateway.management.commands.migrate import APPS
-from ocpi.models import Import, Location, Push, PushAttempt, Source, Tariff
+from ocpi.models import Import, Location, Push, PushAttempt, Source, Tariff, UploadHour, Watched
 from tenants import roles, scope
 from tenants.admin.confined import ConfinedAdmin
 from tenants.models import Connection, Membership, OAuthClient, ServiceAccount, Tenant, Token
@@ -68,12 +68,25 @@ def furnish(tenant: Tenant, word: str) -> Things:
         tenant=tenant, kind="location", mode="full", phase="scan", state="held", note=word, origin=word,
         key=word, preview={"removed": 0, "samples": {"created": [word]}},
     )  # fmt: skip
+    UploadHour.objects.create(tenant=tenant, hour=timezone.now().replace(minute=0, second=0, microsecond=0))
+    Watched.objects.create(tenant=tenant, location=push.location, evse_uid=word, kind="unknown", status="UNKNOWN")
     user = User.objects.create_user(f"user-{word}", email=f"{word}@example.org", is_staff=True)
     user.groups.add(Group.objects.get(name=roles.TENANT_USER))
     membership = Membership.objects.create(tenant=tenant, user=user)
     found: Things = {
         model: model.objects.filter(tenant=tenant).latest("pk")
-        for model in (Token, OAuthClient, Connection, Source, Tariff, Location, PushAttempt, Import)
+        for model in (
+            Token,
+            OAuthClient,
+            Connection,
+            Source,
+            Tariff,
+            Location,
+            PushAttempt,
+            Import,
+            UploadHour,
+            Watched,
+        )
     }
     entry = LogEntry.objects.log_actions(user.pk, [tenant], CHANGE, word, single_object=True)
     found |= {Tenant: tenant, Push: push, User: user, Membership: membership, LogEntry: entry}
@@ -287,7 +300,7 @@ def test_tenant_user_sees_all_of_his_own(own, rival_things):
 
     assert counts == {
         Tenant: 1, Token: 1, OAuthClient: 1, Connection: 1, Location: 2, Tariff: 1, Push: 2, PushAttempt: 1, Import: 1,
-        Source: 1,
+        Source: 1, UploadHour: 1, Watched: 1,
     }  # fmt: skip
 
 

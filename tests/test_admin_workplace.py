@@ -111,7 +111,7 @@ def test_page_of_a_tenant_user_tells_nothing_of_others(cpo, rival):
 
 def test_page_says_how_the_tenant_does(boss, cpo):
     now = timezone.now()
-    Tenant.objects.filter(pk=cpo.pk).update(contact_name="Anna", contact_email="anna@example.org", offboarding_at=now)
+    Tenant.objects.filter(pk=cpo.pk).update(contact_name="Anna", contact_email="anna@example.org")
     production = minutes.connect(cpo)
     factories.put_tariff(cpo)
     minutes.accept(minutes.a_push(production), now - dt.timedelta(hours=2), 1, 2, 70)
@@ -122,6 +122,7 @@ def test_page_says_how_the_tenant_does(boss, cpo):
     Caller("/ocpi/sender/NL/EXA/2.2.1", {"Authorization": f"Token {factories.make_token(cpo, 'pull')}"}).get(
         "/locations"
     )
+    Tenant.objects.filter(pk=cpo.pk).update(offboarding_at=now)
 
     page = boss.get(PAGE)
 

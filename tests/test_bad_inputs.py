@@ -42,7 +42,14 @@ class Stage:
         """Bring back what every case begins with."""
         for tenant in (self.cpo, self.rival):
             with connection.cursor() as cursor:
-                for table in ("ocpi_pushattempt", "ocpi_push", "ocpi_location", "ocpi_tariff", "ocpi_import"):
+                for table in (
+                    "ocpi_version",
+                    "ocpi_pushattempt",
+                    "ocpi_push",
+                    "ocpi_location",
+                    "ocpi_tariff",
+                    "ocpi_import",
+                ):
                     cursor.execute(f"DELETE FROM {table} WHERE tenant_id = %s", [tenant.pk])
             for ocpi_id in ("ADHOC-1", "GONE", "SPARE"):
                 factories.put_tariff(tenant, id=ocpi_id)
@@ -77,7 +84,7 @@ def db(django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
     with django_db_blocker.unblock():
         yield
         with connection.cursor() as cursor:
-            cursor.execute("TRUNCATE tenants_tenant, tenants_serviceaccount CASCADE")
+            cursor.execute("TRUNCATE tenants_tenant, tenants_serviceaccount, ocpi_version CASCADE")
 
 
 @pytest.fixture(scope="module")

@@ -115,7 +115,7 @@ class Doors:
         claims = json.loads(base64.urlsafe_b64decode(body + "==")) | {"tenant": "NL-RIV"}
         forged = base64.urlsafe_b64encode(json.dumps(claims).encode()).decode().rstrip("=")
         none = base64.urlsafe_b64encode(b'{"alg":"none","typ":"at+jwt"}').decode().rstrip("=")
-        self.cookies = {"Cookie": f"sessionid={boss.cookies['sessionid'].value}"}
+        self.cookies = {"Cookie": f"session={boss.cookies['session'].value}"}
         self.bearers = {
             "jwt": granted["access_token"],
             "forged-jwt": f"{head}.{forged}.{signature}",

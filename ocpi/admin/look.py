@@ -110,6 +110,10 @@ EMPTY = {
         "tenants_serviceaccount_changelist",
         "tenants.view_serviceaccount",
     ),
+    "tenants_membership": Empty(
+        gettext_lazy("No tenant user yet"),
+        gettext_lazy("A superuser puts a user into the group “Tenant user”; which tenants he sees is said here."),
+    ),
     "ocpi_location": Empty(
         gettext_lazy("No Location yet"),
         gettext_lazy(

@@ -174,12 +174,13 @@ def demand(request: HttpRequest, permission: str) -> None:
 def _connections(request: HttpRequest, facts: Facts) -> SafeString | str:
     if not request.user.has_perm("tenants.view_connection"):
         return ""
+    is_confined = scope.is_confined(request.user)
     rows = [
         (
             html.link(one.get_environment_display(), "tenants_connection_change", one.pk),
             html.badge(one.state, ndw.COLOURS),
             one.pause_reason or html.NOTHING,
-            one.service_account.name,
+            html.NOTHING if is_confined else one.service_account.name,  # it serves other tenants too
             one.push_url,
         )
         for _environment, one in sorted(facts.connections.items(), reverse=True)

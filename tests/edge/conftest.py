@@ -78,7 +78,7 @@ def db(django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
     with django_db_blocker.unblock():
         yield
         with connection.cursor() as cursor:
-            cursor.execute("TRUNCATE tenants_tenant, tenants_serviceaccount CASCADE")
+            cursor.execute("TRUNCATE tenants_tenant, tenants_serviceaccount, ocpi_version CASCADE")
 
 
 @pytest.fixture(scope="module")

@@ -145,4 +145,4 @@ def running() -> Iterator[Target]:
             yield Target(server, cpo, tokens)
         finally:
             with connection.cursor() as cursor:
-                cursor.execute("TRUNCATE tenants_tenant, tenants_serviceaccount CASCADE")
+                cursor.execute("TRUNCATE tenants_tenant, tenants_serviceaccount, ocpi_version CASCADE")
