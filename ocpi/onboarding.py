@@ -195,7 +195,7 @@ def _to(connection: Any) -> Link:
 
 def day(at: dt.datetime) -> str:
     """Return a moment as a day and a time, in the reader's language."""
-    return date_format(timezone.localtime(at), "j M Y H:i")
+    return date_format(timezone.localtime(at), _("j M Y H:i"))
 
 
 _NINE: tuple[tuple[Any, Any, str, Callable[[Facts], Evidence]], ...] = (
