@@ -121,7 +121,7 @@ def requests(pushes: Iterable[Push]) -> SafeString | str:
 def _request(push: Push, one: PushAttempt) -> tuple[object, ...]:
     return (
         html.link(html.time(one.started_at), "ocpi_pushattempt_change", one.pk),
-        push.connection.environment,
+        push.connection.get_environment_display(),
         one.method,
         tables.outcome(one),
         one.http_status or html.NOTHING,
