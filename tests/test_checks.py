@@ -260,5 +260,6 @@ def test_upload_that_finds_its_row_locked_is_told_to_come_again(transactional_db
             refused.read()
         caller.request("PATCH", path, json.dumps({"name": "Other", "last_updated": "2026-03-02T10:00:00Z"}), headers)
         taken = caller.getresponse()
+        caller.close()
 
     assert (refused.status, refused.headers["Retry-After"], taken.status) == (503, "5", 200)

@@ -137,7 +137,7 @@ def test_metrics_of_all_processes_are_added_up_and_outlive_them(transactional_db
             assert caller.getresponse().status in (200, 201)
             caller.close()
         caller = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
-        caller.request("GET", "/metrics")
+        caller.request("GET", "/metrics", headers={"Connection": "close"})  # a kept one would hold up the server's end
         return read(caller.getresponse().read().decode())["gateway_upload_seconds_count", ("location",)]
 
     with stage.served() as server:

@@ -67,7 +67,10 @@ def test_tracing_sends_a_span_for_an_upload_and_nothing_of_its_content(transacti
         path = "/ocpi/receiver/2.2.1/locations/NL/EXA/LOC-0001"
         body = json.dumps(location_body(name="canary-name"))
         caller.request("PUT", path, body, {"Authorization": f"Token {token}", "Content-Type": "application/json"})
-        assert caller.getresponse().status == 201
+        answer = caller.getresponse()
+        answer.read()
+        assert answer.status == 201
+        caller.close()
         stage.wait_for(lambda: any(b"receiver" in body for _, body in Collector.got))
 
     sent = b"".join(body for _, body in Collector.got)

@@ -79,7 +79,8 @@ def _tenant(lines: list[bytes]) -> Iterator[Tenant]:
     finally:
         with connection.cursor() as cursor:
             cursor.execute(
-                "TRUNCATE ocpi_location, ocpi_tariff, ocpi_push, ocpi_import, ocpi_showncount, ocpi_version, tenants_tenant CASCADE"
+                "TRUNCATE ocpi_location, ocpi_tariff, ocpi_push, ocpi_import, ocpi_showncount, ocpi_version,"
+                " tenants_tenant CASCADE"
             )
 
 

@@ -103,7 +103,7 @@ class Cpo:
 
     def send(self, method: str, path: str, body: Any) -> tuple[int, Any]:
         """Send JSON, or bytes as they are; return HTTP status and the parsed answer."""
-        data = body if isinstance(body, bytes) else json.dumps(body).encode()
+        data = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
         headers = {"Authorization": f"Token {self.token}", "Content-Type": "application/json"}
         request = urllib.request.Request(self.gateway.url + path, data, headers, method=method)
         try:
