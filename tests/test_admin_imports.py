@@ -213,7 +213,7 @@ def test_list_shows_what_matters_and_not_what_is_still_coming_in(boss, cpo, held
     assert "NL-EXA Locations dry run queued 0 %, waits for its turn -" in words
     assert "NL-EXA Locations full held 50 % 5 of 10 EVSEs would be removed, more than 10 %." in words
     assert "NL-EXA Locations upsert done - 10 created" in words
-    assert "Tariffs" not in words.partition("Origin")[2].partition("By state")[0]
+    assert "Tariffs" not in words.partition("Sent by")[2].partition("By state")[0]
     found = {
         query: boss.get(LIST, {"q": query}).context["cl"].queryset.count()
         for query in ("nl-exa", "NL-OTH", "cpms", str(other.pk), "nobody")

@@ -356,7 +356,7 @@ def test_location_page_speaks_the_readers_language(boss, cpo):
     page = text(boss.get(address, headers={"Accept-Language": "nl"}))
 
     assert "energy_mix ontbreekt; DOT-NL eist het" in page
-    assert "de naam van de exploitant met 1 of 1 Locations" in page
+    assert "de naam van de exploitant voldaan 1 van 1 Locations" in page
 
 
 def test_location_page_shows_prices_beside_tariffs_and_what_the_law_asks(boss, cpo):
