@@ -89,9 +89,9 @@ def _listed(of: OcpiObject, before: str) -> dict[str, Any]:
 
 def _radio(name: str, label: str, one: Served, *, is_chosen: bool) -> SafeString:
     """Return the choice of a version as the one to compare from (a) or with (b)."""
-    checked = SafeString(" checked" if is_chosen else "")
-    radio = '<input type="radio" aria-label="{}" name="{}" value="{}"{}>'
-    return format_html(radio, label, name, one.id or NOW, checked)
+    radio = '<input type="radio" aria-label="{}" name="{}" value="{}">'
+    chosen = '<input type="radio" aria-label="{}" name="{}" value="{}" checked>'
+    return format_html(chosen if is_chosen else radio, label, name, one.id or NOW)
 
 
 _VISIBLE: dict[bool, Any] = {True: gettext_lazy("shown"), False: gettext_lazy("not shown")}
