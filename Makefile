@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install run demo test test-browser test-edge lint format bench chaos fuzz lock
+.PHONY: help install run demo test test-browser test-edge lint format messages bench chaos fuzz lock
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -44,6 +44,11 @@ lint: $(STAMP) ## ruff, mypy, Django's checks, bandit; pip-audit where there is 
 format: $(STAMP) ## let ruff lay out and sort
 	@$(BIN)/ruff check --fix-only .
 	@$(BIN)/ruff format .
+
+messages: $(STAMP) ## gather the texts of the console into locale/nl, and compile what is translated (needs gettext)
+	@DJANGO_SETTINGS_MODULE=tests.settings $(BIN)/python -m django makemessages --locale nl --no-location --no-obsolete --no-wrap \
+		--ignore .venv --ignore tests --ignore static --ignore var
+	@$(BIN)/python -m django compilemessages --locale nl --ignore .venv
 
 bench: $(STAMP) ## every benchmark, one table; FEED=folder pulls its locations.ndjson; ARGS=pull for one
 	@$(BIN)/python -m tests.benchmarks $(ARGS)

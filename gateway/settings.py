@@ -57,6 +57,7 @@ INSTALLED_APPS = [
     "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",
+    "django.contrib.humanize",  # how long ago, in the reader's language
     "django.contrib.sessions",
     "django.contrib.messages",
     "django.contrib.staticfiles",

@@ -15,6 +15,8 @@ from django.db import transaction
 from django.db.models import Case, Count, Func, Min, Q, TextField, Value, When
 from django.db.models.expressions import Combinable
 from django.db.models.functions import Coalesce, Left, Now
+from django.utils.translation import get_language, gettext_noop
+from django.utils.translation import gettext as _
 
 from ocpi import doorbell, queue
 from ocpi.models import Push, PushQuerySet
@@ -24,8 +26,8 @@ from tenants.models import Connection, Tenant
 
 BATCH = 1000
 LONGEST = 200  # characters of a cause
-UNTRIED = "not yet tried"
-BEING_SENT = "being sent"
+UNTRIED = gettext_noop("not yet tried")
+BEING_SENT = gettext_noop("being sent")
 ORDER = ("rejected", "blocked", "dirty", "sending", "withheld")
 
 
@@ -96,11 +98,11 @@ def _cause(target: Connection, state: str, words: str, count: int, since: dt.dat
     if state != Push.State.DIRTY:
         return Cause(state, target.tenant, target, words, count, since, words if state == "rejected" else "")
     if target.is_paused:
-        return Cause("blocked", target.tenant, target, target.pause_reason or "paused", count, since)
+        return Cause("blocked", target.tenant, target, target.pause_reason or _("paused"), count, since)
     if target.failures >= queue.BREAKER_FAILURES:
-        told = f"NDW does not answer: {target.failures} requests in a row; one tries every few seconds"
-        return Cause("dirty", target.tenant, target, told, count, since)
-    told = words if words == UNTRIED else f"last answer: {words}"
+        told = _("NDW does not answer: %(count)s requests in a row; one tries every few seconds")
+        return Cause("dirty", target.tenant, target, told % {"count": target.failures}, count, since)
+    told = _(UNTRIED) if words == UNTRIED else _("last answer: %(words)s") % {"words": words}
     return Cause("dirty", target.tenant, target, told, count, since, words)
 
 
@@ -133,7 +135,14 @@ def by_gap(tenants: Iterable[int] | None) -> Counter[str]:
 def lacks(rule_id: str) -> str:
     """Return what a gap is, in a few words: `energy_mix missing`."""
     rule = next((one for one in RULES.values() if (one.id, one.severity) == (rule_id, GAP)), None)
-    return Finding("", rule).said("en").partition(";")[0].replace(" is missing", " missing") if rule else rule_id
+    return (
+        Finding("", rule)
+        .said("nl" if get_language() == "nl" else "en")
+        .partition(";")[0]
+        .replace(" is missing", " missing")
+        if rule
+        else rule_id
+    )
 
 
 # --- Again -------------------------------------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ from django.conf import settings
 from django.db import connection as database
 from django.db.models import Max
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from ocpi.models import DeliveryDay
 from tenants.models import Connection
@@ -227,11 +228,12 @@ def _reason(connection: Connection, answer: str, *, is_leased: bool) -> str:
     account = connection.service_account
     has_token = account.access_token_expires_at is not None and account.access_token_expires_at > now
     if connection.is_paused:
-        reason = f"paused: {connection.pause_reason}"
+        reason = _("paused: %(reason)s") % {"reason": connection.pause_reason}
     elif connection.probe_at and connection.probe_at > now:
-        reason = f"circuit open after {connection.failures} failures; {answer}" if answer else "circuit open"
+        words = _("circuit open after %(count)s failures; %(answer)s") if answer else _("circuit open")
+        reason = words % {"count": connection.failures, "answer": answer}
     elif not has_token and account.fetching_until and account.fetching_until > now:
-        reason = f"no access token from {account.token_url}"
+        reason = _("no access token from %(url)s") % {"url": account.token_url}
     else:
-        reason = answer or ("being sent" if is_leased else "not yet tried")
+        reason = answer or (_("being sent") if is_leased else _("not yet tried"))
     return " ".join(reason.split())[:300]

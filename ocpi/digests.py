@@ -116,7 +116,7 @@ def _line(one: Watched) -> str:
 
 
 def _time(at: dt.datetime | None) -> str:
-    return f"{timezone.localtime(at):%Y-%m-%d %H:%M}" if at else "-"
+    return timezone.localtime(at).strftime(_("%Y-%m-%d %H:%M")) if at else "-"
 
 
 def _url(view: str, *args: object) -> str:

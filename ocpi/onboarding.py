@@ -15,6 +15,7 @@ from django.utils.translation import gettext_lazy
 
 from ocpi.evidence import Facts
 from ocpi.models import Crawl
+from tenants.html import number
 from tenants.models import ConnectionStep, Environment
 
 STAGING, PRODUCTION = Environment.STAGING, Environment.PRODUCTION
@@ -101,11 +102,11 @@ def _locations(facts: Facts) -> Evidence:
         return Evidence(State.NOTHING, [_("No published Location yet.")], [])
     words = [
         _("%(percent)s %% of %(count)s published Locations are compliant")
-        % {"percent": 100 * standing.shown // published, "count": f"{published:,}"}
+        % {"percent": 100 * standing.shown // published, "count": number(published)}
     ]
     worst = sorted(standing.gaps(), key=lambda line: (-line.objects, line.rule))[:WORST]
     if worst:
-        named = ", ".join(f"{line.rule.removeprefix('N-')} ({line.objects:,})" for line in worst)
+        named = ", ".join(f"{line.rule.removeprefix('N-')} ({number(line.objects)})" for line in worst)
         words.append(_("missing most: %(fields)s") % {"fields": named})
     links = [Link(_("Problems"), "ocpi_problems_cpo", (tenant,))] if worst else []
     return Evidence(State.READY if standing.is_ready else State.UNDER_WAY, words, links)
@@ -117,11 +118,11 @@ def _tariffs(facts: Facts) -> Evidence:
         return Evidence(State.NOTHING, [_("No Tariff yet.")], [])
     words = [
         _("%(percent)s %% of %(count)s Tariffs have no warning")
-        % {"percent": tariffs.percent, "count": f"{tariffs.count:,}"}
+        % {"percent": tariffs.percent, "count": number(tariffs.count)}
     ]
     if tariffs.warned:
         worst = sorted(tariffs.rules.items(), key=lambda one: (-one[1], one[0]))[:WORST]
-        named = ", ".join(f"{rule} ({count:,})" for rule, count in worst)
+        named = ", ".join(f"{rule} ({number(count)})" for rule, count in worst)
         words.append(_("most often: %(rules)s") % {"rules": named})
     links = [Link(_("Problems"), "ocpi_problems_cpo", (tenant,))] if tariffs.warned else []
     return Evidence(State.UNDER_WAY if tariffs.warned else State.READY, words, links)
@@ -134,7 +135,7 @@ def _crawled(environment: str) -> Callable[[Facts], Evidence]:
         for kind, name in lists.items():
             crawl = facts.crawls.get((kind, environment))
             if crawl and crawl.finished_at:
-                given = {"list": name, "day": day(crawl.finished_at), "count": f"{crawl.objects_count:,}"}
+                given = {"list": name, "day": day(crawl.finished_at), "count": number(crawl.objects_count)}
                 words.append(_("%(list)s: complete on %(day)s (%(count)s objects)") % given)
         state = [State.NOTHING, State.UNDER_WAY, State.READY][len(words)]
         return Evidence(state, words or [_("No list was pulled to its last page.")], [])
@@ -194,7 +195,7 @@ def _to(connection: Any) -> Link:
 
 def day(at: dt.datetime) -> str:
     """Return a moment as a day and a time, in the reader's language."""
-    return date_format(timezone.localtime(at), "j M Y H:i")
+    return date_format(timezone.localtime(at), _("j M Y H:i"))
 
 
 _NINE: tuple[tuple[Any, Any, str, Callable[[Facts], Evidence]], ...] = (

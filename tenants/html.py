@@ -28,9 +28,12 @@ def time(at: dt.datetime | None) -> SafeString | str:
     if at is None:
         return NOTHING
     local = timezone.localtime(at)
-    return format_html(
-        '<time datetime="{}" title="{}">{}</time>', local.isoformat(), naturaltime(at), f"{local:%Y-%m-%d %H:%M:%S}"
-    )
+    return format_html('<time datetime="{}" title="{}">{}</time>', local.isoformat(), naturaltime(at), moment_text(at))
+
+
+def moment_text(at: dt.datetime) -> str:
+    """Return a time to the second as plain text; a translation may put the day first."""
+    return timezone.localtime(at).strftime(gettext("%Y-%m-%d %H:%M:%S"))
 
 
 def number(value: float, decimals: int = 0) -> str:

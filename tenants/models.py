@@ -44,7 +44,7 @@ class Tenant(models.Model):
         validators=[RegexValidator(r"\A[A-Za-z0-9]{3}\Z", _("Three letters or digits (ISO 15118), for example EXA."))],
         help_text=_("The CPO's own id: three letters or digits. Under any other id NDW silently hides the data."),
     )
-    name = models.CharField(max_length=100)
+    name = models.CharField(_("name"), max_length=100)
     contact_name = models.CharField(_("contact name"), max_length=100, blank=True)
     contact_email = models.EmailField(_("contact email"), blank=True)
     is_active = models.BooleanField(
@@ -125,9 +125,11 @@ class Membership(models.Model):
     tenant = models.ForeignKey(
         Tenant, models.CASCADE, related_name="memberships", db_index=False, verbose_name=_("tenant")
     )
-    user = models.ForeignKey(AUTH_USER, models.CASCADE, related_name="memberships")
+    user = models.ForeignKey(AUTH_USER, models.CASCADE, related_name="memberships", verbose_name=_("user"))
 
     class Meta:
+        verbose_name = _("tenant user")
+        verbose_name_plural = _("tenant users")
         constraints = [models.UniqueConstraint(fields=["tenant", "user"], name="membership_once")]
 
     def __str__(self) -> str:
@@ -281,7 +283,7 @@ class Token(Credential):
         PULL = "pull", _("Pull (NDW)")
 
     purpose = models.CharField(_("purpose"), max_length=6, choices=Purpose)
-    prefix = models.CharField(max_length=20, editable=False)
+    prefix = models.CharField(_("begins with"), max_length=20, editable=False)
 
     class Meta(Credential.Meta):
         verbose_name = _("token")
@@ -354,7 +356,7 @@ class ServiceAccount(models.Model):
     Source: NDW DOT-NL, "Push", service account for DOT-NL data submission.
     """
 
-    name = models.CharField(max_length=100, unique=True)
+    name = models.CharField(_("name"), max_length=100, unique=True)
     environment = models.CharField(_("environment"), max_length=10, choices=Environment)
     token_url = models.URLField(_("token URL"), max_length=255, help_text=_("Where access tokens are fetched."))
     client_id = models.CharField(_("client id"), max_length=255)
@@ -426,7 +428,7 @@ class Connection(models.Model):
     )
     is_paused = models.BooleanField(_("paused"), default=False)
     paused_at = models.DateTimeField(null=True, blank=True, editable=False)
-    pause_reason = models.CharField(max_length=500, blank=True)
+    pause_reason = models.CharField(_("reason"), max_length=500, blank=True)
     is_retired = models.BooleanField(
         _("retired"), default=False, help_text=_("Nothing is sent any more; the history stays.")
     )

@@ -306,10 +306,10 @@ def test_tenant_page_leads_to_all_that_belongs_to_it(boss, cpo):
 
     page = text(boss.get(url(Tenant, "change", cpo.pk)))
 
-    assert "1 Locations 1 Tariffs" in page
+    assert "1 Location 1 Tariff" in page
     assert f"{Token.objects.get().prefix} Upload (CPO) live - their CPMS" in page
     assert f"{OAuthClient.objects.get().client_id} OAuth2 client live" in page
-    assert "staging paused none at 127.0.0.1:9, staging http://127.0.0.1:9" in page
+    assert "Staging paused none at 127.0.0.1:9, staging http://127.0.0.1:9" in page
 
 
 @pytest.mark.parametrize(

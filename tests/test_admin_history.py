@@ -116,7 +116,7 @@ def test_location_page_shows_what_ndw_answered_and_how_old_the_change_was(boss, 
     made = PushAttempt.objects.get()
     PushAttempt.objects.update(changed_at=made.started_at - dt.timedelta(seconds=2), took_ms=500)
 
-    assert "staging PUT delivered 201 1000 2.5 s old" in page(boss, Location.objects.get(), "change")
+    assert "Staging PUT delivered 201 1000 2.5 s old" in page(boss, Location.objects.get(), "change")
 
 
 def test_pages_of_a_large_location_take_few_queries_however_many_versions_it_has(boss, cpo):

@@ -74,7 +74,7 @@ def test_audit_of_a_secret_names_the_field_only(operator):
     operator.post(f"/admin/tenants/serviceaccount/{made.pk}/change/", form | {"client_secret": f"{SECRET}-2"})
 
     assert ServiceAccount.objects.get().client_secret == f"{SECRET}-2"
-    assert told() == olga("serviceaccount", "Added.", "Changed client_secret.")
+    assert told() == olga("serviceaccount", "Added.", "Changed Client secret.")
 
 
 def test_audit_of_deliveries(operator, cpo):

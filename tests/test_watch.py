@@ -249,7 +249,7 @@ def test_digest_says_how_much_and_which(reader):
     assert tasks.mail_digests() == 1
 
     [message] = mail.outbox
-    assert (message.to, message.subject) == (["ops@exa.example"], "Status watch of NL-EXA: 2 to look at")
+    assert (message.to, message.subject) == (["ops@exa.example"], "Statusbewaking van NL-EXA: 2 om naar te kijken")
     english = message.body.split("English\n")[1]
     assert "Statuses of CPO EXA (NL-EXA) that are hard to believe, as of 20" in english
     assert "- Charging for over three days: 1 (0 of them new within a day)" in english

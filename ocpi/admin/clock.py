@@ -59,7 +59,7 @@ def one_connection(request: HttpRequest, pk: int) -> HttpResponse:
     connection = get_object_or_404(_connections(request), pk=pk)
     waits = clock.waiting([connection])
     stored = connection.delivery_days.filter(day__gte=_since()).order_by("-day")
-    days = [(_("today"), clock.today([connection])[pk]), *((date_format(row.day, "D j M"), row) for row in stored)]
+    days = [(_("today"), clock.today([connection])[pk]), *((date_format(row.day, _("D j M")), row) for row in stored)]
     rows = [(name, *_figures(row)) for name, row in days]
     context = {
         "title": _("Minute of %(connection)s") % {"connection": connection},

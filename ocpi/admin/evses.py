@@ -212,7 +212,7 @@ def _tariff(tariff_id: str, price: Price | None) -> SafeString:
 def _power(connector: Document) -> str:
     limits = f"{connector['power_type']}, {connector['max_voltage']} V, {connector['max_amperage']} A"
     power = connector.get("max_electric_power")
-    return f"{power / 1000:g} kW ({limits})" if power else f"{html.NOTHING} ({limits})"
+    return f"{html.number(power / 1000, 3)} kW ({limits})" if power else f"{html.NOTHING} ({limits})"
 
 
 _TOLD = {"uid", "evse_id", "status", "connectors", "last_updated"}

@@ -22,8 +22,8 @@ def cards(request: HttpRequest, facts: Facts) -> list[dict[str, Any]]:
         found += _object_cards(facts)
     if request.user.has_perm("ocpi.view_tariff"):
         url = html.url("ocpi_tariff_changelist", tenant__id__exact=facts.tenant.pk)
-        words = _("%(count)s with warnings") % {"count": f"{facts.tariffs.warned:,}"}
-        found.append(_card(_("Tariffs"), f"{facts.tariffs.count:,}", words, url))
+        words = _("%(count)s with warnings") % {"count": html.number(facts.tariffs.warned)}
+        found.append(_card(_("Tariffs"), html.number(facts.tariffs.count), words, url))
     if request.user.has_perm("ocpi.view_push"):
         found += _push_cards(facts)
     if request.user.has_perm("ocpi.view_location"):
@@ -38,12 +38,15 @@ def _object_cards(facts: Facts) -> list[dict[str, Any]]:
     )
     return [
         _card(
-            _("Locations shown"), f"{standing.shown:,}", _("of %(count)s") % {"count": f"{standing.locations:,}"}, shown
+            _("Locations shown"),
+            html.number(standing.shown),
+            _("of %(count)s") % {"count": html.number(standing.locations)},
+            shown,
         ),
         _card(
             _("Locations withheld"),
-            f"{standing.withheld:,}",
-            _("with %(count)s EVSEs") % {"count": f"{standing.held_back:,}"},
+            html.number(standing.withheld),
+            _("with %(count)s EVSEs") % {"count": html.number(standing.held_back)},
             withheld,
         ),
     ]
@@ -54,8 +57,8 @@ def _push_cards(facts: Facts) -> list[dict[str, Any]]:
     waiting, rejected = (html.url("ocpi_push_changelist", **of_tenant, state=word) for word in ("waiting", "rejected"))
     oldest = _("the oldest for %(time)s") % {"time": timesince(pushed.since)} if pushed.since else ""
     return [
-        _card(_("Waiting"), f"{pushed.waiting:,}", oldest or _("changes NDW lacks"), waiting),
-        _card(_("Rejected"), f"{pushed.rejected:,}", _("refused by NDW"), rejected),
+        _card(_("Waiting"), html.number(pushed.waiting), oldest or _("changes NDW lacks"), waiting),
+        _card(_("Rejected"), html.number(pushed.rejected), _("refused by NDW"), rejected),
         _minute(facts),
     ]
 
@@ -69,7 +72,7 @@ def _minute(facts: Facts) -> dict[str, Any]:
     row = clock.figures([connection], now - dt.timedelta(hours=24), now)[connection.pk].row
     if not row.changes:
         return _card(title, html.NOTHING, _("no changes in 24 hours"), url)
-    words = _("of %(count)s changes in 24 hours within 60 s") % {"count": f"{row.changes:,}"}
+    words = _("of %(count)s changes in 24 hours within 60 s") % {"count": html.number(row.changes)}
     return _card(title, f"{1000 * row.within_60s // row.changes / 10:g} %", words, url)
 
 

@@ -89,9 +89,9 @@ def _listed(of: OcpiObject, before: str) -> dict[str, Any]:
 
 def _radio(name: str, label: str, one: Served, *, is_chosen: bool) -> SafeString:
     """Return the choice of a version as the one to compare from (a) or with (b)."""
-    checked = SafeString(" checked" if is_chosen else "")
-    radio = '<input type="radio" aria-label="{}" name="{}" value="{}"{}>'
-    return format_html(radio, label, name, one.id or NOW, checked)
+    radio = '<input type="radio" aria-label="{}" name="{}" value="{}">'
+    chosen = '<input type="radio" aria-label="{}" name="{}" value="{}" checked>'
+    return format_html(chosen if is_chosen else radio, label, name, one.id or NOW)
 
 
 _VISIBLE: dict[bool, Any] = {True: gettext_lazy("shown"), False: gettext_lazy("not shown")}
@@ -185,7 +185,7 @@ def _compared(of: OcpiObject, first: str, second: str) -> dict[str, Any]:
 def _title(one: Served) -> str:
     if one.until_at is None:
         return _("now")
-    return _("until %(time)s") % {"time": f"{timezone.localtime(one.until_at):%Y-%m-%d %H:%M:%S}"}
+    return _("until %(time)s") % {"time": html.moment_text(one.until_at)}
 
 
 def _side(one: Difference, *, is_before: bool = False) -> SafeString | str:

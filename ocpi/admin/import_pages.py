@@ -59,7 +59,7 @@ def one_import(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
         "facts": import_tables.facts(one),
         "would_be": import_tables.would_be(one, objects),
         "gone": (one.preview or {}).get("removed", 0),
-        "things": _("Tariffs") if one.kind == Import.Kind.TARIFF else "EVSEs",
+        "things": _("Tariffs") if one.kind == Import.Kind.TARIFF else _("EVSEs"),
         "rules": import_tables.by_rule(one, objects),
         "lines": import_tables.by_line(told[:LISTED], objects),
         "is_cut": len(told) > LISTED,

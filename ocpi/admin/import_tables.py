@@ -199,7 +199,7 @@ def _how_many(one: Import, name: str, count: int) -> SafeString | str:
     words = ngettext("%(count)s Location is not in the file", "%(count)s Locations are not in the file", missing) % {
         "count": html.number(missing)
     }
-    return html.lines([f"{html.number(count)} EVSEs", *[words] * bool(missing)])
+    return html.lines([_("%(count)s EVSEs") % {"count": html.number(count)}, *[words] * bool(missing)])
 
 
 def by_rule(one: Import, objects: Objects) -> SafeString | str:

@@ -69,6 +69,8 @@ WORDS = {
     "failed": gettext_lazy("The points could not be loaded. Move the map to try again."),
     "more": gettext_lazy("More here:"),
     "loading": gettext_lazy("Loading…"),
+    "closer": gettext_lazy("Zoom in"),
+    "farther": gettext_lazy("Zoom out"),
 }
 
 may_look = permission_required("ocpi.view_location", raise_exception=True)

@@ -9,7 +9,8 @@ from django.db.models.functions import Lower
 from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import URLPattern, path
 from django.utils.safestring import SafeString
-from django.utils.translation import gettext_lazy
+from django.utils.text import format_lazy
+from django.utils.translation import gettext, gettext_lazy, ngettext
 from unfold.decorators import display
 
 from ocpi import overview
@@ -26,6 +27,7 @@ from ocpi.rules.prices import price_line
 from ocpi.rules.profiles import AFIR_2025_655
 from tenants import html, scope
 
+READINESS: Any = format_lazy(gettext_lazy("Readiness for {profile} (advisory, blocks nothing)"), profile=AFIR_2025_655)
 VISIBLE_COLOURS = {"shown": "success", "withheld": "danger", "not published": "info"}
 
 
@@ -35,12 +37,12 @@ class ObjectAdmin(ReadOnlyAdmin):
     list_select_related = ["tenant"]
     list_per_page = 50  # their bodies are read for the list
     search_fields = ["ocpi_id"]
-    search_help_text = "Part of the id"
+    search_help_text = gettext_lazy("Part of the id")
     ordering = ["-pk"]
     show_facets = admin.ShowFacets.NEVER  # dozens of rules, each of them a count
-    updated = html.moment("last_updated", "last updated (CPO)")
-    received = html.moment("received_at", "received")
-    first_received = html.moment("created_at", "first received")
+    updated = html.moment("last_updated", gettext_lazy("last updated (CPO)"))
+    received = html.moment("received_at", gettext_lazy("received"))
+    first_received = html.moment("created_at", gettext_lazy("first received"))
 
     def get_queryset(self, request: HttpRequest) -> QuerySet:
         """Leave in the database what no list shows."""
@@ -109,10 +111,10 @@ class ObjectAdmin(ReadOnlyAdmin):
         """Show the document as it is served, on demand."""
         return versions.document(item, bytes(item.body))
 
-    @html.field("left out")
+    @html.field(gettext_lazy("left out"))
     def unknown_text(self, item: OcpiObject) -> SafeString | str:
         """Show what the CPO sent and NDW does not get."""
-        return html.document(item.unknown) if item.unknown else "Nothing: all properties are OCPI's."
+        return html.document(item.unknown) if item.unknown else gettext("Nothing: all properties are OCPI's.")
 
 
 class VisibleFilter(ChoiceFilter):
@@ -120,10 +122,10 @@ class VisibleFilter(ChoiceFilter):
 
     title, parameter_name = "NDW", "visible"
     choices_by_word = {
-        "shown": ("Shown", Q(is_shown=True)),
-        "hidden": ("Not shown", Q(is_shown=False)),
-        "withheld": ("Withheld: gaps", Q(is_shown=False, publish=True)),
-        "unpublished": ("Not published", Q(is_shown=False, publish=False)),
+        "shown": (gettext_lazy("Shown"), Q(is_shown=True)),
+        "hidden": (gettext_lazy("Not shown"), Q(is_shown=False)),
+        "withheld": (gettext_lazy("Withheld: gaps"), Q(is_shown=False, publish=True)),
+        "unpublished": (gettext_lazy("Not published"), Q(is_shown=False, publish=False)),
     }
 
 
@@ -141,7 +143,7 @@ class LocationAdmin(ObjectAdmin):
         (gettext_lazy("Delivery"), {"fields": ["delivery_list"]}),
         (gettext_lazy("Last requests to NDW"), {"fields": ["request_list"]}),
         (gettext_lazy("Versions"), {"fields": ["version_list"]}),
-        (f"Readiness for {AFIR_2025_655} (advisory, blocks nothing)", {"fields": ["advice_list"]}),
+        (READINESS, {"fields": ["advice_list"]}),
         (gettext_lazy("As it is served"), {"fields": ["document_text", "unknown_text"]}),
     ]
 
@@ -168,7 +170,7 @@ class LocationAdmin(ObjectAdmin):
         """Return what the CPO should mend, together with other objects too."""
         return super().found(item) + look(item.tenant, item.pk, item.document, names_parties=self.names_others(item))
 
-    @display(description="place")
+    @display(description=gettext_lazy("place"))
     def place(self, location: Location) -> str:
         """Show name and address."""
         document = location.document
@@ -181,12 +183,12 @@ class LocationAdmin(ObjectAdmin):
         word = "shown" if location.is_shown else "withheld" if location.publish else "not published"
         return html.badge(word, VISIBLE_COLOURS)
 
-    @display(description="gaps")
+    @display(description=gettext_lazy("gaps"))
     def gap_list(self, location: Location) -> str:
         """Show which demands of DOT-NL it does not meet."""
         return ", ".join(gap.removeprefix("N-") for gap in location.gaps) or html.NOTHING
 
-    @display(description="EVSEs", ordering="evse_count")
+    @display(description=gettext_lazy("EVSEs"), ordering="evse_count")
     def evse_total(self, location: Location) -> int:
         """Show how many EVSEs it has, REMOVED ones too."""
         return location.evse_count
@@ -229,10 +231,10 @@ class LocationAdmin(ObjectAdmin):
 class DeletedFilter(ChoiceFilter):
     """By whether a Tariff is a tombstone."""
 
-    title, parameter_name = "state", "state"
+    title, parameter_name = gettext_lazy("state"), "state"
     choices_by_word = {
-        "in force": ("In force", Q(deleted_at=None)),
-        "deleted": ("Deleted", Q(deleted_at__isnull=False)),
+        "in force": (gettext_lazy("In force"), Q(deleted_at=None)),
+        "deleted": (gettext_lazy("Deleted"), Q(deleted_at__isnull=False)),
     }
 
 
@@ -262,35 +264,36 @@ class TariffAdmin(ObjectAdmin):
         (gettext_lazy("Versions"), {"fields": ["version_list"]}),
         (gettext_lazy("As it is served"), {"fields": ["document_text", "unknown_text"]}),
     ]
-    deleted = html.moment("deleted_at", "deleted")
+    deleted = html.moment("deleted_at", gettext_lazy("deleted"))
 
-    @display(description="state", ordering="deleted_at")
+    @display(description=gettext_lazy("state"), ordering="deleted_at")
     def state(self, tariff: Tariff) -> SafeString:
         """Show whether the CPO has deleted it."""
         return html.badge("deleted" if tariff.deleted_at else "in force", {"in force": "success", "deleted": "info"})
 
-    @display(description="type")
+    @display(description=gettext_lazy("type"))
     def type(self, tariff: Tariff) -> str:
         """Show what it is for."""
         return tariff.document.get("type", html.NOTHING)
 
-    @display(description="price")
+    @display(description=gettext_lazy("price"))
     def price(self, tariff: Tariff) -> str:
         """Show what a driver pays."""
         return price_line(tariff.document, tables.reader())
 
-    @html.field("price")
+    @html.field(gettext_lazy("price"))
     def price_words(self, tariff: Tariff) -> SafeString | str:
         """Show what a driver pays, in both languages."""
         return tables.price_words(tariff.document)
 
-    @html.field("named by")
+    @html.field(gettext_lazy("named by"))
     def named_by(self, tariff: Tariff) -> SafeString:
         """Lead to the Locations whose connectors name it."""
         tariff_id = tariff.ocpi_id.lower()
         count = tariff.tenant.locations.filter(tariff_ids__contains=[tariff_id]).count()
         query = {"tenant__id__exact": tariff.tenant_id, "tariff": tariff_id}
-        return html.link(f"{count:,} Locations", "ocpi_location_changelist", **query)
+        words = ngettext("%(count)s Location", "%(count)s Locations", count)
+        return html.link(words % {"count": html.number(count)}, "ocpi_location_changelist", **query)
 
     @html.field("")  # the heading says it
     def price_list(self, tariff: Tariff) -> SafeString | str:

@@ -17,7 +17,7 @@ from django.template.response import TemplateResponse
 from django.utils import timezone
 from django.utils.formats import number_format
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
+from django.utils.translation import gettext_noop, ngettext
 from django.views.decorators.http import require_GET, require_http_methods
 
 from ocpi import acceptances, causes, offboarding, overview
@@ -28,9 +28,9 @@ from tenants.models import Tenant, Token
 from tenants.scope import confined_to
 
 FIRST, CANCELLED, SECOND = (
-    "Offboarding: confirmed once.",
-    "Offboarding: cancelled before the second confirmation.",
-    "Offboarding: confirmed twice; uploads are refused from now on.",
+    gettext_noop("Offboarding: confirmed once."),
+    gettext_noop("Offboarding: cancelled before the second confirmation."),
+    gettext_noop("Offboarding: confirmed twice; uploads are refused from now on."),
 )
 SESSION = "offboarding"
 VALID = dt.timedelta(minutes=15)  # of the first confirmation: whoever comes back later reads it again

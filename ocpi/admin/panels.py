@@ -265,7 +265,7 @@ def _hours(start: dt.datetime, end: dt.datetime) -> str:
 
 
 def _day(day: dt.date) -> str:
-    return date_format(day, "j M")
+    return date_format(day, _("j M"))
 
 
 def minute(seen: Seen) -> Panel:

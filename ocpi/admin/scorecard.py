@@ -54,7 +54,7 @@ def _line(field: scorecards.Field, rows: list[Scorecard], average: dict[str, flo
         name,
         _meter(filled, asked, name),
         html.NOTHING if mean is None else f"{_down(mean)} %",
-        charts.line(known, [f"{row.day:%d %b}" for row in rows], _trend(name, rows, known), top=100),
+        charts.line(known, [date_format(row.day, _("j M")) for row in rows], _trend(name, rows, known), top=100),
     )
 
 
@@ -64,7 +64,7 @@ def _trend(name: str, rows: list[Scorecard], known: list[float | None]) -> str:
     if not told:
         return _("%(field)s: nothing to fill in") % {"field": name}
     (since, first), (_until, last) = told[0], told[-1]
-    given = {"field": name, "first": _down(first), "last": _down(last), "day": date_format(since, "j M")}
+    given = {"field": name, "first": _down(first), "last": _down(last), "day": date_format(since, _("j M"))}
     return _("%(field)s: from %(first)s %% on %(day)s to %(last)s %%") % given
 
 
@@ -72,7 +72,7 @@ def _meter(filled: int, asked: int, name: str) -> SafeString | str:
     if not asked:
         return html.NOTHING
     bar = '{} % <small>{}</small><progress class="meter" max="{}" value="{}" aria-label="{}"></progress>'
-    counts = _("%(filled)s of %(asked)s") % {"filled": f"{filled:,}", "asked": f"{asked:,}"}
+    counts = _("%(filled)s of %(asked)s") % {"filled": html.number(filled), "asked": html.number(asked)}
     return format_html(bar, _down(100 * filled / asked), counts, asked, filled, name)
 
 

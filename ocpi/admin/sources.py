@@ -39,6 +39,7 @@ class SourceForm(forms.ModelForm):
     """The token goes in and never comes out."""
 
     token = forms.CharField(
+        label=_("Token"),
         required=False,
         max_length=255,
         validators=[RegexValidator(r"\A[!-~]+\Z", _("Printable ASCII without spaces."))],

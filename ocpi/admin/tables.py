@@ -54,7 +54,7 @@ READY_COLOURS = {
     gettext_noop("not met"): "warning",
     gettext_noop("nothing there"): "info",
 }
-KINDS = {"location": gettext_lazy("Locations"), "tariff": gettext_lazy("Tariffs"), "evse": "EVSEs"}
+KINDS = {"location": gettext_lazy("Locations"), "tariff": gettext_lazy("Tariffs"), "evse": gettext_lazy("EVSEs")}
 # Words of states and kinds, which the API knows in English: `html.badge` says them in the reader's language.
 WORDS = [
     *(gettext_noop("delivered"), gettext_noop("dirty"), gettext_noop("sending"), gettext_noop("blocked")),

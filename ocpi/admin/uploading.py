@@ -35,12 +35,16 @@ class UploadForm(forms.Form):
     """A file, whose it is, and what to do with it."""
 
     tenant = TenantField(
-        Tenant.objects.filter(is_active=True, offboarding_at=None),
+        queryset=Tenant.objects.filter(is_active=True, offboarding_at=None),
+        label=_("Tenant"),
         empty_label="",
         widget=widgets.UnfoldAdminSelect2Widget(attrs={"data-placeholder": _("Party or name")}),
     )
-    kind = forms.ChoiceField(choices=KINDS, initial=KINDS[0][0], widget=widgets.UnfoldAdminRadioSelectWidget)
+    kind = forms.ChoiceField(
+        label=_("Kind"), choices=KINDS, initial=KINDS[0][0], widget=widgets.UnfoldAdminRadioSelectWidget
+    )
     mode = forms.ChoiceField(
+        label=_("Mode"),
         choices=MODES,
         initial=Import.Mode.UPSERT,
         help_text=_(
@@ -55,6 +59,7 @@ class UploadForm(forms.Form):
         widget=widgets.UnfoldBooleanWidget,
     )
     file = forms.FileField(
+        label=_("File"),
         help_text=_(
             "NDJSON (one object a line), a JSON array or an OCPI envelope, in UTF-8, also compressed with gzip; "
             "or the filled-in spreadsheet."

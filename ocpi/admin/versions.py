@@ -98,7 +98,7 @@ def latest(of: OcpiObject) -> SafeString:
 
 def document(of: OcpiObject, body: bytes, **query: object) -> SafeString:
     """Show a document folded away; lead to it when it is large."""
-    size = _("%(size)s kB") % {"size": f"{len(body) / 1000:,.1f}"}
+    size = _("%(size)s kB") % {"size": html.number(len(body) / 1000, 1)}
     if len(body) > LARGEST_SHOWN:
         return format_html(
             "{} ({})", html.link(_("The document as JSON"), view_of(of, "document"), of.pk, **query), size
@@ -121,7 +121,7 @@ def requests(pushes: Iterable[Push]) -> SafeString | str:
 def _request(push: Push, one: PushAttempt) -> tuple[object, ...]:
     return (
         html.link(html.time(one.started_at), "ocpi_pushattempt_change", one.pk),
-        push.connection.environment,
+        push.connection.get_environment_display(),
         one.method,
         tables.outcome(one),
         one.http_status or html.NOTHING,

@@ -49,6 +49,7 @@ def workplace(request: HttpRequest, party: str) -> HttpResponse:
         "cards": health.cards(request, facts),
         "steps": [_step(request, step) for step in onboarding.steps(facts)],
         "may_tick": request.user.has_perm("tenants.change_tenant"),
+        "may_offboard": request.user.has_perm("tenants.change_tenant") and not scope.is_confined(request.user),
         "longest_note": LONGEST_NOTE,
         "connections": _connections(request, facts),
         "connect_url": _add(request, "connection", tenant=tenant.pk),

@@ -50,7 +50,7 @@ class UploadHour(models.Model):
     """How many objects a tenant uploaded in an hour, by whatever way."""
 
     tenant = models.ForeignKey(Tenant, models.PROTECT, related_name="upload_hours", db_index=False)
-    hour = models.DateTimeField(help_text="Its beginning.")
+    hour = models.DateTimeField(_("hour"), help_text="Its beginning.")
     accepted = models.PositiveIntegerField(default=0)
     refused = models.PositiveIntegerField(default=0)
 

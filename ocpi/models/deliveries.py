@@ -52,19 +52,21 @@ class Push(models.Model):
         TARIFF_DELETE = 4
 
     tenant = models.ForeignKey(Tenant, models.PROTECT, related_name="pushes", db_index=False)
-    connection = models.ForeignKey(Connection, models.PROTECT, related_name="pushes", db_index=False)
+    connection = models.ForeignKey(
+        Connection, models.PROTECT, related_name="pushes", db_index=False, verbose_name=_("connection")
+    )
     location = models.ForeignKey(Location, models.CASCADE, null=True, related_name="pushes", db_index=False)
     tariff = models.ForeignKey(Tariff, models.CASCADE, null=True, related_name="pushes", db_index=False)
     state = models.CharField(max_length=9, choices=State, default=State.DIRTY)
     priority = models.SmallIntegerField(choices=Priority)
     whole = models.BooleanField(default=True)
     evse_uid = models.CharField(max_length=36, null=True, help_text="The one EVSE whose status changed.")  # noqa: DJ001
-    version = models.BigIntegerField(default=1)
-    changes = models.PositiveIntegerField(default=0, help_text="Uploads since the last accepted body.")
+    version = models.BigIntegerField(_("version"), default=1)
+    changes = models.PositiveIntegerField(_("changes"), default=0, help_text=_("Uploads since the last accepted body."))
     changed_at = models.DateTimeField(null=True)
     next_changed_at = models.DateTimeField(null=True)
     due_at = models.DateTimeField(default=timezone.now)
-    attempts = models.PositiveIntegerField(default=0)
+    attempts = models.PositiveIntegerField(_("attempts"), default=0)
     lease_until = models.DateTimeField(null=True)
     lease_token = models.UUIDField(null=True)
     crashes = models.PositiveSmallIntegerField(
@@ -73,10 +75,10 @@ class Push(models.Model):
     doubt_until = models.DateTimeField(
         null=True, help_text="So long an earlier request may still arrive; then NDW gets the present state once more."
     )
-    correlation_id = models.CharField(max_length=100, blank=True, default="")
+    correlation_id = models.CharField(_("correlation id"), max_length=100, blank=True, default="")
     last_answer = models.CharField(max_length=500, blank=True, default="")
     accepted_at = models.DateTimeField(null=True)
-    accepted_version = models.BigIntegerField(null=True)
+    accepted_version = models.BigIntegerField(_("accepted version"), null=True)
     accepted_hash = models.BinaryField(null=True)
     accepted_tariff_ids = ArrayField(models.TextField(), default=list)
 
@@ -121,20 +123,20 @@ class PushAttempt(models.Model):
     """One request to NDW and its answer: the proof of when NDW accepted a change."""
 
     tenant = models.ForeignKey(Tenant, models.PROTECT, related_name="push_attempts", db_index=False)
-    push = models.ForeignKey(Push, models.CASCADE, related_name="push_attempts", db_index=False)
-    started_at = models.DateTimeField(db_index=True)
+    push = models.ForeignKey(Push, models.CASCADE, related_name="push_attempts", db_index=False, verbose_name=_("push"))
+    started_at = models.DateTimeField(_("sent"), db_index=True)
     took_ms = models.PositiveIntegerField()
-    method = models.CharField(max_length=6)
+    method = models.CharField(_("method"), max_length=6)
     url = models.CharField(max_length=500)
     http_status = models.PositiveSmallIntegerField(null=True)
     ocpi_status = models.IntegerField(null=True)
     answer = models.TextField(blank=True, help_text="What NDW said, at most 2 kB; or why there was no answer.")
     outcome = models.CharField(max_length=12, db_index=True)
-    version = models.BigIntegerField()
-    changes = models.PositiveIntegerField(help_text="How many uploads this request carried.")
+    version = models.BigIntegerField(_("version"))
+    changes = models.PositiveIntegerField(_("changes"), help_text=_("How many uploads this request carried."))
     changed_at = models.DateTimeField(null=True, help_text="Acceptance of the oldest of them; empty: no clock.")
-    request_id = models.CharField(max_length=36)
-    correlation_id = models.CharField(max_length=100, blank=True)
+    request_id = models.CharField(_("request id"), max_length=36)
+    correlation_id = models.CharField(_("correlation id"), max_length=100, blank=True)
 
     class Meta:
         verbose_name = _("attempt")

@@ -63,7 +63,7 @@ class Import(models.Model):
     is_sheet = models.BooleanField(
         _("spreadsheet"), default=False, help_text="Made of a CSV or XLSX file of connectors."
     )
-    origin = models.CharField(max_length=200, help_text="Who sent it, or the name of the file.")
+    origin = models.CharField(_("sent by"), max_length=200, help_text="Who sent it, or the name of the file.")
     key = models.CharField(max_length=255, null=True, help_text="Idempotency-Key.")  # noqa: DJ001 - absent, not empty
     digest = models.BinaryField(null=True, help_text="Of the lines: the same key means the same body.")
     state = models.CharField(max_length=9, choices=State, default=State.RECEIVING)
@@ -190,6 +190,7 @@ class Source(models.Model):
     )
     token_sealed = models.TextField(editable=False, default="")
     token_form = models.CharField(
+        _("form of the token"),
         max_length=6,
         choices=TokenForm,
         default=TokenForm.BASE64,

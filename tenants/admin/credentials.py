@@ -9,7 +9,8 @@ from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.utils import timezone
 from django.utils.safestring import SafeString
-from django.utils.translation import gettext_noop
+from django.utils.translation import gettext, gettext_noop
+from django.utils.translation import gettext_lazy as _
 from unfold.decorators import action, display
 from unfold.enums import ActionVariant
 
@@ -17,7 +18,7 @@ from tenants import audit, html, scope
 from tenants.admin.confined import TENANT, ConfinedAdmin
 from tenants.models import Credential, OAuthClient, Token
 
-COLOURS = {"live": "success", "revoked": "danger", "expired": "warning"}
+COLOURS = {gettext_noop("live"): "success", gettext_noop("revoked"): "danger", gettext_noop("expired"): "warning"}
 
 
 class CredentialForm(forms.ModelForm):
@@ -27,18 +28,18 @@ class CredentialForm(forms.ModelForm):
         """Refuse one that has ended before it begins."""
         expires_at = self.cleaned_data["expires_at"]
         if expires_at and expires_at <= timezone.now():
-            raise forms.ValidationError("This is in the past.")
+            raise forms.ValidationError(_("This is in the past."))
         return expires_at
 
 
 class CredentialStateFilter(admin.SimpleListFilter):
     """By what a credential is worth now."""
 
-    title, parameter_name = "state", "state"
+    title, parameter_name = _("state"), "state"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
         """Name the states."""
-        return [(state, state.capitalize()) for state in COLOURS]
+        return [(state, gettext(state).capitalize()) for state in COLOURS]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet) -> QuerySet:
         """Keep the credentials in that state."""
@@ -61,16 +62,16 @@ class CredentialAdmin(ConfinedAdmin):
     list_filter_submit = True
     list_select_related = ["tenant"]
     search_fields = ["note", "tenant__party_id", "tenant__name"]
-    search_help_text = "Beginning of the value, tenant or note"
+    search_help_text = _("Beginning of the value, tenant or note")
     autocomplete_fields = ["tenant"]
     ordering = ["-created_at", "-pk"]
     actions = ["revoke"]
     actions_detail = ["revoke_this"]
     asked: list[str] = []
-    created = html.moment("created_at", "issued")
-    expires = html.moment("expires_at", "expires")
-    last_used = html.moment("last_used_at", "last used")
-    revoked = html.moment("revoked_at", "revoked")
+    created = html.moment("created_at", _("issued"))
+    expires = html.moment("expires_at", _("expires"))
+    last_used = html.moment("last_used_at", _("last used"))
+    revoked = html.moment("revoked_at", _("revoked"))
 
     def get_fields(self, request: HttpRequest, obj: Credential | None = None) -> list[str]:
         """Ask for little; show all."""
@@ -96,17 +97,17 @@ class CredentialAdmin(ConfinedAdmin):
         """Leave of some credentials those the user may revoke."""
         return found
 
-    @display(description="state")
+    @display(description=_("state"))
     def state(self, credential: Credential) -> SafeString:
         """Show whether it opens the door."""
         return html.badge(credential.state, COLOURS)
 
-    @display(description="covers", ordering="tenant")
+    @display(description=_("covers"), ordering="tenant")
     def covers(self, credential: Credential) -> str:
         """Show the tenant, or that it is for all."""
-        return str(credential.tenant or "all tenants")
+        return str(credential.tenant or _("all tenants"))
 
-    @display(description="value begins with")
+    @display(description=_("value begins with"))
     def value_begins(self, credential: Credential) -> str:
         """Show the part that may be seen."""
         return credential.shown_name
@@ -129,7 +130,7 @@ class CredentialAdmin(ConfinedAdmin):
     def response_add(self, request: HttpRequest, obj: Any, post_url_continue: str | None = None) -> HttpResponse:
         """Show the value, this once."""
         context = self.admin_site.each_context(request) | {
-            "title": "Copy it now",
+            "title": _("Copy it now"),
             "credential": obj,
             "value": request.issued_value,  # type: ignore[attr-defined]
             "opts": self.opts,
@@ -138,25 +139,25 @@ class CredentialAdmin(ConfinedAdmin):
         response["Cache-Control"] = "no-store"
         return response
 
-    @admin.action(description="Revoke", permissions=["revoke"])
+    @admin.action(description=_("Revoke"), permissions=["revoke"])
     def revoke(self, request: HttpRequest, queryset: QuerySet) -> None:
         """Refuse them from now on."""
         live = [credential for credential in self.revocable(request, queryset) if credential.revoked_at is None]
         for credential in live:
             credential.revoke()
             audit.note(request, credential, gettext_noop("Revoked."))
-        self.message_user(request, f"Revoked {len(live)}.", messages.SUCCESS)
+        self.message_user(request, gettext("Revoked %(count)s.") % {"count": len(live)}, messages.SUCCESS)
 
     @action(
-        description="Revoke",
+        description=_("Revoke"),
         icon="block",
         variant=ActionVariant.DANGER,
         permissions=["revoke"],
         dialog={
-            "title": "Revoke this credential?",
-            "description": "From now on it is refused with 401. This cannot be undone; issue another instead.",
+            "title": _("Revoke this credential?"),
+            "description": _("From now on it is refused with 401. This cannot be undone; issue another instead."),
             "form_class": None,
-            "form_submit_text": "Revoke",
+            "form_submit_text": _("Revoke"),
         },
     )
     def revoke_this(self, request: HttpRequest, form: forms.Form, object_id: str) -> HttpResponse:
@@ -214,7 +215,7 @@ class OAuthClientAdmin(CredentialAdmin):
     search_fields = ["client_id", *CredentialAdmin.search_fields]
     asked = ["tenant", "environment", "expires_at", "note"]
     actions_detail = [*CredentialAdmin.actions_detail, "end_access_tokens"]
-    since = html.moment("not_before", "access tokens from")
+    since = html.moment("not_before", _("access tokens from"))
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         """Keep tenant users out: one without a tenant pulls all of them."""
@@ -229,14 +230,14 @@ class OAuthClientAdmin(CredentialAdmin):
         return [*super().get_readonly_fields(request, obj), "since"]
 
     @action(
-        description="End its access tokens",
+        description=_("End its access tokens"),
         icon="lock_reset",
         permissions=["revoke"],
         dialog={
-            "title": "End the access tokens of this client?",
-            "description": "Each is refused with 401 from now on. The client keeps its secret and fetches another.",
+            "title": _("End the access tokens of this client?"),
+            "description": _("Each is refused with 401 from now on. The client keeps its secret and fetches another."),
             "form_class": None,
-            "form_submit_text": "End them",
+            "form_submit_text": _("End them"),
         },
     )
     def end_access_tokens(self, request: HttpRequest, form: forms.Form, object_id: str) -> HttpResponse:
@@ -244,5 +245,5 @@ class OAuthClientAdmin(CredentialAdmin):
         client = OAuthClient.objects.get(pk=object_id)
         client.end_access_tokens()
         audit.note(request, client, gettext_noop("Ended its access tokens."))
-        self.message_user(request, "Its access tokens are refused from now on.", messages.SUCCESS)
+        self.message_user(request, _("Its access tokens are refused from now on."), messages.SUCCESS)
         return html.after_dialog(request, html.url("tenants_oauthclient_change", object_id))

@@ -42,6 +42,7 @@ class ServiceAccountForm(forms.ModelForm):
     """The secret goes in and never comes out."""
 
     client_secret = forms.CharField(
+        label=_("Client secret"),
         required=False,
         widget=UnfoldAdminPasswordWidget(attrs={"autocomplete": "new-password"}),
         help_text=_("Stored encrypted and never shown. Leave empty to keep the present one."),
@@ -123,6 +124,7 @@ class PauseForm(BaseDialogForm):
     """Why a Connection stands still."""
 
     reason = forms.CharField(
+        label=_("Reason"),
         max_length=400,
         widget=UnfoldAdminTextareaWidget(attrs={"rows": 3}),
         help_text=_("Whoever finds the Connection paused will read this."),

@@ -7,7 +7,7 @@ from django.db.models import F, Func, IntegerField, OuterRef, QuerySet, Subquery
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.utils.safestring import SafeString
-from django.utils.translation import gettext_lazy, ngettext
+from django.utils.translation import gettext, gettext_lazy, ngettext
 from django.utils.translation import gettext_lazy as _
 from unfold.decorators import action, display
 
@@ -33,19 +33,19 @@ class TenantAdmin(ConfinedAdmin):
     list_filter = ["is_active", "country_code"]
     list_filter_submit = True
     search_fields = ["party_id", "name", "contact_name", "contact_email"]
-    search_help_text = "Party id, name or contact"
+    search_help_text = _("Party id, name or contact")
     ordering = ["country_code", "party_id"]
     fieldsets = [
         (None, {"fields": ["country_code", "party_id", "name", "is_active", "contact_name", "contact_email"]}),
-        ("Full sets", {"fields": ["brake_percent"]}),
+        (_("Full sets"), {"fields": ["brake_percent"]}),
         (gettext_lazy("Watch"), {"fields": ["heartbeat_h", "has_digest"]}),
-        ("What belongs to it", {"fields": ["objects", "credentials", "connections", "users", "created"]}),
+        (_("What belongs to it"), {"fields": ["objects", "credentials", "connections", "users", "created"]}),
     ]
     readonly_fields = ["objects", "credentials", "connections", "users", "created"]
-    created = html.moment("created_at", "created")
+    created = html.moment("created_at", _("created"))
     actions_detail = [
         {
-            "title": "Issue",
+            "title": _("Issue"),
             "icon": "key",
             "items": ["issue_upload_token", "issue_pull_token", "issue_oauth_client"],
         },
@@ -60,34 +60,43 @@ class TenantAdmin(ConfinedAdmin):
             found = found.annotate(location_total=_count("locations"), tariff_total=_count("tariffs"))
         return found
 
-    @display(description="party", ordering="party_id")
+    @display(description=_("party"), ordering="party_id")
     def party(self, tenant: Tenant) -> str:
         """Show the party as NDW writes it."""
         return str(tenant)
 
-    @display(description="Locations", ordering="location_total")
+    @display(description=_("Locations"), ordering="location_total")
     def location_count(self, tenant: Tenant) -> int:
         """Show how many Locations are stored."""
         return tenant.location_total  # type: ignore[attr-defined]
 
-    @display(description="Tariffs", ordering="tariff_total")
+    @display(description=_("Tariffs"), ordering="tariff_total")
     def tariff_count(self, tenant: Tenant) -> int:
         """Show how many Tariffs are stored."""
         return tenant.tariff_total  # type: ignore[attr-defined]
 
-    @html.field("uploaded")
+    @html.field(_("uploaded"))
     def objects(self, tenant: Tenant) -> SafeString | str:
         """Lead to what the CPO uploaded."""
         locations, tariffs = tenant.locations.count(), tenant.tariffs.count()
         query = {"tenant__id__exact": tenant.pk}
         return html.lines(
             [
-                html.link(f"{locations} Locations", "ocpi_location_changelist", **query),
-                html.link(f"{tariffs} Tariffs", "ocpi_tariff_changelist", **query),
+                html.link(
+                    ngettext("%(count)s Location", "%(count)s Locations", locations)
+                    % {"count": html.number(locations)},
+                    "ocpi_location_changelist",
+                    **query,
+                ),
+                html.link(
+                    ngettext("%(count)s Tariff", "%(count)s Tariffs", tariffs) % {"count": html.number(tariffs)},
+                    "ocpi_tariff_changelist",
+                    **query,
+                ),
             ]
         )
 
-    @html.field("credentials")
+    @html.field(_("credentials"))
     def credentials(self, tenant: Tenant) -> SafeString | str:
         """Show who may upload and pull; pull credentials for all tenants are not among them."""
         found: list[Credential] = [*tenant.tokens.all()[:10], *tenant.oauthclients.all()[:10]]
@@ -101,23 +110,25 @@ class TenantAdmin(ConfinedAdmin):
             )
             for one in found
         ]
-        return html.table(["Credential", "For", "State", "Last used", "Note"], rows, "None yet: issue an upload token.")
+        headers = [gettext("Credential"), gettext("For"), gettext("State"), gettext("Last used"), gettext("Note")]
+        return html.table(headers, rows, gettext("None yet: issue an upload token."))
 
-    @html.field("connections to NDW")
+    @html.field(_("connections to NDW"))
     def connections(self, tenant: Tenant) -> SafeString | str:
         """Show where its changes go."""
         rows = [
             (
-                html.link(one.environment, "tenants_connection_change", one.pk),
+                html.link(one.get_environment_display(), "tenants_connection_change", one.pk),
                 html.badge(one.state, ndw.COLOURS),
                 one.service_account.name if self.names_others(tenant) else html.NOTHING,
                 one.push_url,
             )
             for one in tenant.connections.select_related("service_account")
         ]
-        return html.table(["Environment", "State", "Service account", "Push URL"], rows, "None yet: nothing is pushed.")
+        headers = [gettext("Environment"), gettext("State"), gettext("Service account"), gettext("Push URL")]
+        return html.table(headers, rows, gettext("None yet: nothing is pushed."))
 
-    @html.field("tenant users")
+    @html.field(_("tenant users"))
     def users(self, tenant: Tenant) -> SafeString | str:
         """Lead to those who see this tenant and no other."""
         if not self.names_others(tenant):
@@ -165,22 +176,22 @@ class TenantAdmin(ConfinedAdmin):
         """Save what was typed, nothing else: an offboarding begun meanwhile stays begun."""
         obj.save(update_fields=form.changed_data if change else None)
 
-    @action(description="Upload token", icon="upload", permissions=["issue_token"])
+    @action(description=_("Upload token"), icon="upload", permissions=["issue_token"])
     def issue_upload_token(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Go to the form that issues it."""
         return _form("tenants_token_add", tenant=object_id, purpose=Token.Purpose.UPLOAD)
 
-    @action(description="Pull token", icon="download", permissions=["issue_pull_token"])
+    @action(description=_("Pull token"), icon="download", permissions=["issue_pull_token"])
     def issue_pull_token(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Go to the form that issues it."""
         return _form("tenants_token_add", tenant=object_id, purpose=Token.Purpose.PULL)
 
-    @action(description="OAuth2 client", icon="vpn_key", permissions=["issue_oauth_client"])
+    @action(description=_("OAuth2 client"), icon="vpn_key", permissions=["issue_oauth_client"])
     def issue_oauth_client(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Go to the form that issues it."""
         return _form("tenants_oauthclient_add", tenant=object_id)
 
-    @action(description="Connect to NDW", icon="link", permissions=["connect"])
+    @action(description=_("Connect to NDW"), icon="link", permissions=["connect"])
     def connect(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Go to the form of a new Connection."""
         return _form("tenants_connection_add", tenant=object_id)

@@ -22,7 +22,8 @@ function make(tag, className, text) {
 
 // --- The map -------------------------------------------------------------------------------------------------------------
 
-const map = L.map(element, { minZoom: 3, maxZoom: CLOSEST, zoomSnap: 0.5, worldCopyJump: false });
+const map = L.map(element, { minZoom: 3, maxZoom: CLOSEST, zoomSnap: 0.5, worldCopyJump: false, zoomControl: false });
+L.control.zoom({ zoomInTitle: words.closer, zoomOutTitle: words.farther }).addTo(map);
 map.attributionControl.setPrefix(false);
 L.control.scale({ imperial: false }).addTo(map);
 const marks = L.layerGroup().addTo(map);
