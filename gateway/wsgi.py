@@ -2,10 +2,12 @@
 
 import os
 import re
+import sys
 from collections.abc import Callable, Iterable
 from typing import Any
 
 import django
+from django.conf import settings
 from django.core.management import call_command
 from django.core.wsgi import get_wsgi_application
 from django.utils.http import parse_header_parameters
@@ -49,8 +51,8 @@ def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> 
         environ["HTTP_HOST"] = ""
 
     def start(status: str, headers: list[tuple[str, str]], *error: Any) -> Any:
-        # Who announces too much, or asks first, waits for the answer before he sends.
-        waits = status.startswith("413") or "HTTP_EXPECT" in environ
+        # Who announces too much, or asks first, waits for the answer before he sends; our own proxy has it all, and sends it.
+        waits = not settings.HAS_PROXY and (status.startswith("413") or "HTTP_EXPECT" in environ)
         if waits or not _read_rest(environ):
             headers.append(("Connection", "close"))
         return start_response(status, headers, *error)
@@ -61,15 +63,16 @@ def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> 
 def _read_rest(environ: dict[str, Any]) -> bool:
     """Take what is left of a body that was answered unread (404, 405): the server would cut the kept connection without a word.
 
-    Return False when that is too much.
+    Return False when that is too much. From our own proxy nothing is: cut off, it would say 503 whatever we answered.
     """
+    longest = sys.maxsize if settings.HAS_PROXY else LONGEST_REST
     length, stream = environ.get("CONTENT_LENGTH") or "0", environ["wsgi.input"]
     if "HTTP_TRANSFER_ENCODING" not in environ:
         if length == "0":
             return True
-        if not length.isdecimal() or int(length) > LONGEST_REST:
+        if not length.isdecimal() or int(length) > longest:
             return False
-    left = LONGEST_REST
+    left = longest
     while left > 0 and (piece := stream.read(65536)):
         left -= len(piece)
     return left > 0

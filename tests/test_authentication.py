@@ -2,6 +2,8 @@
 
 import base64
 import datetime as dt
+import random
+import string
 from collections.abc import Callable
 
 import pytest
@@ -9,6 +11,7 @@ from django.db import connection
 from django.utils import timezone
 
 from tenants import secrets
+from tenants.authentication import _candidates
 from tenants.models import Token
 from tests.conftest import Caller
 from tests.factories import make_token
@@ -205,3 +208,16 @@ def test_token_is_found_although_the_database_hung_up_meanwhile(transactional_db
     other.close()
 
     assert ask(header) == OPEN
+
+
+def test_token_guessed_twenty_thousand_times_opens_nothing(cpo):
+    live = [make_token(cpo), make_token(cpo, Token.Purpose.PULL), make_token(None, Token.Purpose.PULL)]
+    guesses = [secrets.new_token("upload")[0] for _ in range(19_000)]
+    guesses += [value[:-1] + letter for value in live for letter in string.ascii_letters + "_-" if letter != value[-1]]
+    guesses += ["".join(random.Random(seed).choices(string.printable[:94], k=57)) for seed in range(1000)]
+
+    digests = [secrets.digest(candidate) for value in guesses for candidate in _candidates(value)]
+    found = Token.objects.filter(digest__in=digests).count()
+
+    assert len(guesses) > 20_000
+    assert (found, Token.objects.count()) == (0, 3)

@@ -5,7 +5,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import SimpleNamespace
@@ -84,7 +84,10 @@ def db(django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
 @pytest.fixture(scope="module")
 def edge(db: None) -> Iterator[SimpleNamespace]:
     """A gateway with a Location behind nginx: `address`, the web server's `direct` one, the tenant, and its `token`."""
-    with stage.served() as web, nginx(web.port) as address:
+    with pytest.MonkeyPatch.context() as environment, ExitStack() as stack:
+        environment.setenv("HAS_PROXY", "true")  # as docker-compose.yml does
+        web = stack.enter_context(stage.served())
+        address = stack.enter_context(nginx(web.port))
         cpo = factories.make_tenant("EXA")
         factories.put_tariff(cpo)
         factories.put_location(cpo)

@@ -101,7 +101,9 @@ def test_more_connections_than_an_address_may_have_are_429(edge):
 def test_large_bodies_are_413_as_json_from_both(edge, target, form, size):  # 175, 176
     method = "PUT" if target == LOCATION else "POST"
 
-    answer = ask(edge.address, method, target, edge.token, b" " * size, X_Request_ID="one")
+    for _ in range(100):  # an answer that came too early would be lost now and then
+        answer = ask(edge.address, method, target, edge.token, b" " * size, X_Request_ID="one")
+        assert answer.status == 413
 
     assert (answer.status, answer.headers["content-type"], answer.is_json) == (413, form, True)
     assert answer.headers["x-request-id"] == "one"
@@ -127,6 +129,13 @@ def test_an_upstream_that_is_down_is_503_as_json_with_retry_after(target, form):
         assert answer.json["status_code"] == 3000
         assert answer.json["timestamp"].endswith("Z")
         assert len(answer.json["timestamp"]) == 20
+
+
+def test_an_upstream_that_is_down_is_503_also_for_a_bulk_upload():
+    with nginx(stage.free_port()) as address:
+        answer = ask(address, "POST", "/api/v1/imports?kind=locations", "x", b" " * 3_000_000)
+
+    assert (answer.status, answer.is_json, answer.headers["retry-after"]) == (503, True, "5")
 
 
 def test_gzip_goes_out_as_the_gateway_made_it(edge):
@@ -155,6 +164,16 @@ def test_an_import_of_many_megabytes_comes_through(edge, is_gzip):
     answer = ask(edge.address, "POST", "/api/v1/imports?kind=locations&dry_run=true", edge.token, body, **headers)
 
     assert (answer.status, answer.json["state"]) == (202, "queued")
+
+
+@pytest.mark.parametrize("token", ["wrong", "right"])
+def test_a_bulk_upload_that_is_refused_is_told_why(edge, token):
+    body = b"[" * 12_000_000 if token == "right" else b" " * 12_000_000
+
+    for _ in range(20):
+        sent = edge.token if token == "right" else "gw-u.wrong"
+        answer = ask(edge.address, "POST", "/api/v1/imports?kind=locations", sent, body)
+        assert (answer.status, answer.is_json) == ((400 if token == "right" else 401), True), answer
 
 
 def test_a_connection_that_the_gateway_gives_up_is_closed_and_told(edge):
