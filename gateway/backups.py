@@ -46,7 +46,11 @@ _BEGIN = """
     BEGIN;
     SET LOCAL lock_timeout = '10s';
     SET LOCAL client_min_messages = 'warning';
-    DO $$ BEGIN CREATE ROLE gateway_tenant NOLOGIN NOBYPASSRLS; EXCEPTION WHEN duplicate_object THEN NULL; END $$;
+    DO $$ BEGIN
+        IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'gateway_tenant') THEN
+            CREATE ROLE gateway_tenant NOLOGIN NOBYPASSRLS;
+        END IF;
+    END $$;
     DO $$ BEGIN EXECUTE format('GRANT gateway_tenant TO %I', current_user); EXCEPTION WHEN OTHERS THEN NULL; END $$;
     DROP SCHEMA public CASCADE;
     CREATE SCHEMA public AUTHORIZATION pg_database_owner;

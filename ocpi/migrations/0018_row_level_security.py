@@ -12,7 +12,9 @@ ROLE = "gateway_tenant"
 
 _ROLE = f"""
     DO $$ BEGIN
-        CREATE ROLE {ROLE} NOLOGIN NOBYPASSRLS;
+        IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = '{ROLE}') THEN  -- who may not make it is given it
+            CREATE ROLE {ROLE} NOLOGIN NOBYPASSRLS;
+        END IF;
     EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL;  -- another gateway in this cluster made it
     END $$;
     DO $$ BEGIN
