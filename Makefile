@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install run demo test test-browser test-edge lint format messages bench chaos fuzz lock
+.PHONY: help install run demo test test-browser test-edge lint format messages bench chaos fuzz load lock
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -55,6 +55,9 @@ bench: $(STAMP) ## every benchmark, one table; FEED=folder pulls its locations.n
 
 chaos: $(STAMP) ## kill and freeze everything under load, table of promises; ARGS="--scale 0.1", ARGS=--mutants
 	@$(BIN)/python -m tests.chaos $(ARGS)
+
+load: $(STAMP) ## the Netherlands for a quarter of an hour, a table of what it takes; ARGS="--sizes 0.2 1 5" for less and more data
+	@$(BIN)/python -m tests.load $(ARGS)
 
 fuzz: $(STAMP) ## 100,000 generated requests and 10,000 attempts at another's data; ARGS="--requests 20000 --seed 1"
 	@$(BIN)/python -m tests.fuzz $(ARGS)
