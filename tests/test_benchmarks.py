@@ -1,8 +1,11 @@
 """Every benchmark runs, at a size that only shows that it still does."""
 
+import orjson
 import pytest
 
+from ocpi import rules
 from tests.benchmarks import bench_import, bench_pull, bench_push, bench_upload, bench_verdict
+from tests.load import country
 
 
 @pytest.mark.parametrize(
@@ -25,3 +28,17 @@ def test_benchmark_runs(transactional_db, run, sizes, rows):
 
     assert len(table) == rows
     assert all(row.ours > 0 and row.yardstick > 0 for row in table)
+
+
+def test_made_up_country_is_what_dot_nl_takes(tmp_path):
+    parties = country.make(tmp_path, 0.001)
+
+    objects = [
+        (kind, orjson.loads(line))
+        for party in parties
+        for kind, path in (("location", party.locations), ("tariff", party.tariffs))
+        for line in path.read_bytes().splitlines()
+    ]
+    assert len(parties) == 40
+    assert len(objects) >= 200
+    assert [found for kind, document in objects for found in rules.check(kind, document).findings] == []

@@ -16,7 +16,7 @@ PARTIES, LOCATIONS, TARIFFS = 40, 87_000, 115_000
 LARGEST = 0.29  # of all Locations, the largest party's
 CHANGED = "2026-03-02T09:15:00Z"
 _STREETS = ["Stationsweg", "Kerkstraat", "Marktplein", "Havenkade", "Molenweg", "Schoolstraat", "Ringbaan", "Singel"]
-_TOWNS = [("Utrecht", 52.09, 5.12), ("Groningen", 53.22, 6.57), ("Maastricht", 50.85, 5.69), ("Breda", 51.59, 4.77)]
+_TOWNS = [("Utrecht", 52.09, 5.12), ("Groningen", 53.22, 6.57), ("Roermond", 51.2, 5.9), ("Breda", 51.59, 4.77)]
 _STATUSES = ["AVAILABLE", "AVAILABLE", "CHARGING", "OUTOFORDER"]
 _DAYS = [{"weekday": day, "period_begin": "07:00", "period_end": "22:00"} for day in range(1, 8)]
 Document = dict[str, Any]
@@ -118,11 +118,11 @@ def _tariff(owner: Document, tariff_id: str, dice: random.Random) -> Document:
         "tariff_alt_text": [
             {
                 "language": "en",
-                "text": words.format("See", "for all conditions and for the other tariffs of this charge point"),
+                "text": words.format("See", "for all conditions, for roaming and for the other tariffs of this charge point"),
             },
             {
                 "language": "nl",
-                "text": words.format("Zie", "voor alle voorwaarden en de andere tarieven van deze laadpaal"),
+                "text": words.format("Zie", "voor alle voorwaarden, voor roaming en voor de andere tarieven van deze laadpaal"),
             },
         ],
         "tariff_alt_url": f"https://www.{owner['party_id'].lower()}.example/tarieven/{tariff_id}",
@@ -151,8 +151,8 @@ def _location(owner: Document, number: int, tariff_ids: list[str], dice: random.
         "postal_code": f"{dice.randrange(1000, 9999)} AB",
         "country": "NLD",
         "coordinates": {
-            "latitude": f"{latitude + dice.gauss(0, 0.2):.6f}",
-            "longitude": f"{longitude + dice.gauss(0, 0.2):.6f}",
+            "latitude": f"{latitude + dice.uniform(-0.1, 0.1):.6f}",
+            "longitude": f"{longitude + dice.uniform(-0.1, 0.1):.6f}",
         },
         "parking_type": "ON_STREET",
         "evses": [_evse(owner, f"{number:07}-{one}", tariff_ids, dice) for one in evses],

@@ -105,9 +105,6 @@ class _Round:
     def _upload(self, kind: str, party: country.Party) -> int:
         return cpos.upload(party, kind, self.uploads[party.id], self.stage.port)
 
-    def _upload(self, kind: str, party: country.Party) -> int:
-        return cpos.upload(party, kind, self.uploads[party.id], self.stage.port)
-
     def _ndw_pulls(self, party: str, token: str) -> None:
         """NDW (the simulator) crawls a party and keeps what it gets."""
         base_url = f"http://127.0.0.1:{self.stage.port}/ocpi/sender/NL/{party}"
