@@ -27,7 +27,8 @@ Found = TypeVar("Found")
 
 ALIAS = "replica"
 REST_S = 5.0  # without it after a failure: one request in so long finds out whether it is back
-CATCH_UP_S = 0.1  # commits of the last milliseconds are on their way; longer would be felt
+# Commits of the last milliseconds are on their way; an import's WAL may end inside a record until the next flush, 200 ms later.
+CATCH_UP_S = 0.25
 PAUSE_S = 0.003
 ANSWER_S = 1.0  # for the first question, which is answered at once: a frozen server says nothing, and its host still acknowledges
 

@@ -6,6 +6,7 @@ Source: PostgreSQL 18, "Hot Standby".
 import logging
 import os
 import signal
+import threading
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -19,12 +20,19 @@ from django.db import DatabaseError, connections
 from gateway import embedded, servers
 from ocpi import meters, replica
 from ocpi.models import Location
+from tenants import sql
 from tests import factories
 from tests.benchmarks import stage
 from tests.conftest import Caller, puller
 from tests.test_checks import GOOD, run
 
 pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "replica"])
+
+
+def primary() -> psycopg.Connection:
+    """Connect to the test's database on the server that takes writes."""
+    name = connections["default"].settings_dict["NAME"]
+    return psycopg.connect(os.environ["DATABASE_URL"], dbname=name, autocommit=True)
 
 
 class Standby:
@@ -34,9 +42,11 @@ class Standby:
         self.data, self.folder = data, servers.Folder(data)
         account = servers._account(self.folder)
         servers.make_private(self.folder.postgres, account)
-        copy = (servers.embedded_program("pg_basebackup"), "-R", "-c", "fast", "-D", self.folder.postgres)
+        copy = (servers.embedded_program("pg_basebackup") or "", "-R", "-c", "fast", "-D", self.folder.postgres)
         made = account.run(*copy, "-d", os.environ["DATABASE_URL"])
         assert made.returncode == 0, made.stderr
+        with (self.folder.postgres / "postgresql.auto.conf").open("a") as conf:
+            conf.write("max_standby_streaming_delay = 0\n")  # who is in the way of replay is cancelled at once
 
     def ask(self, statement: str) -> Any:
         """Return the one value a statement gives there."""
@@ -52,7 +62,7 @@ class Standby:
 
     def signal(self, number: int) -> None:
         """Send a signal to all its processes."""
-        pid = self.folder.postgres_pid()
+        pid = self.folder.postgres_pid() or 0
         children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
         for one in (pid, *map(int, children)):
             os.kill(one, number)
@@ -159,6 +169,8 @@ def test_replica_that_is_killed_is_left_and_used_again(standby, cpo, pull, caplo
     standby.signal(signal.SIGKILL)
     assert [server_of(lambda: pull.get("/locations/LOC-0001")) for _ in range(3)] == ["primary"] * 3
     embedded.ensure_alive(standby.data)
+    assert not is_used(pull)()  # it rests
+    replica.state.rests_until = 0.0
     stage.wait_for(is_used(pull))
 
     assert [line.message.split(",")[0] for line in caplog.records][:2] == ["replica left", "replica used again"]
@@ -176,8 +188,36 @@ def test_replica_that_is_frozen_is_left(standby, cpo, pull):
         standby.signal(signal.SIGCONT)
 
 
+def test_replica_that_cancels_a_read_is_left(standby, cpo, pull, caplog):
+    factories.put_location(cpo)
+    stage.wait_for(is_used(pull))
+    caplog.clear()
+    slow = (
+        "SELECT (SELECT count(*) FROM ocpi_location), pg_sleep(CASE WHEN pg_is_in_recovery() THEN 9 ELSE 0 END)::text"
+    )
+    is_read = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%pg_sleep%' AND pid <> pg_backend_pid()"
+
+    def clean_up() -> None:
+        """Take away on the primary what the standby still reads."""
+        stage.wait_for(lambda: standby.ask(is_read) == 1)
+        with primary() as server:
+            server.execute("UPDATE ocpi_location SET publish = publish")
+            server.execute("VACUUM ocpi_location")
+
+    cleaning = threading.Thread(target=clean_up)
+    cleaning.start()
+    found = replica.read(lambda using: sql.run(slow, [], using).fetchone())
+    cleaning.join()
+
+    assert found == (1, "")
+    (line,) = caplog.records
+    assert line.message.startswith(
+        "replica left, pulls read the primary: canceling statement due to conflict with recovery"
+    )
+
+
 def test_replica_that_is_a_primary_is_left(standby, cpo, pull, monkeypatch, caplog):
-    factories.put_location(cpo, name="First")
+    factories.put_location(cpo)
     connections["replica"].close()
     monkeypatch.setitem(
         connections["replica"].settings_dict, "OPTIONS", connections["default"].settings_dict["OPTIONS"]
@@ -186,6 +226,21 @@ def test_replica_that_is_a_primary_is_left(standby, cpo, pull, monkeypatch, capl
     assert not is_used(pull)()
     assert [line.message for line in caplog.records] == [
         "replica left, pulls read the primary: it is no standby any more"
+    ]
+
+
+def test_replica_of_another_primary_is_left(standby, cpo, pull, monkeypatch, tmp_path, caplog):
+    factories.put_location(cpo)
+    connections["replica"].close()
+    there = connections["replica"].settings_dict
+    monkeypatch.setitem(there, "OPTIONS", there["OPTIONS"] | {"host": str(servers.Folder(tmp_path).sockets)})
+    monkeypatch.setitem(there, "NAME", "gateway")
+
+    with embedded.running(tmp_path, create=True):
+        assert not is_used(pull)()
+
+    assert [line.message for line in caplog.records] == [
+        "replica left, pulls read the primary: it is no standby of the primary"
     ]
 
 
@@ -203,15 +258,12 @@ def test_replica_shows_a_tenant_its_own_rows_and_takes_no_writes(standby, cpo, r
 
 
 def test_replica_url_makes_a_connection_for_reading_that_nothing_migrates(tmp_path):
-    script = (
-        "import django; django.setup()\n"
-        "from django.db import connections, router\n"
-        "print(connections['replica'].settings_dict['OPTIONS']['options'], router.allow_migrate('replica', 'ocpi'),"
-        " router.allow_migrate('default', 'ocpi'), connections['replica'].settings_dict['TEST']['MIRROR'])"
-    )
+    wanted = "s.DATABASES['replica']['OPTIONS']['options'], s.DATABASES['replica']['TEST'], s.DATABASE_ROUTERS"
     environment = GOOD | {"REPLICA_URL": "postgres://us:pw@replica/gateway", "GATEWAY_ROLE": "web"}
 
-    done = run(tmp_path, "-c", script, DJANGO_SETTINGS_MODULE="gateway.settings", **environment)
+    done = run(tmp_path, "-c", f"import gateway.settings as s; print({wanted})", **environment)
 
     options = "-c idle_in_transaction_session_timeout=10s -c statement_timeout=30s -c lock_timeout=5s"
-    assert done.stdout == f"{options} -c default_transaction_read_only=on False True default\n", done.stderr
+    own = f"{options} -c default_transaction_read_only=on"
+    assert done.stdout == f"{own} {{'MIRROR': 'default'}} ['ocpi.replica.Router']\n"
+    assert [replica.Router().allow_migrate(name, "ocpi") for name in ("replica", "default")] == [False, None]
