@@ -321,4 +321,5 @@ def test_meters_have_few_series(db):
         "outcome",
         "kind",
         "environment",
+        "server",
     }

@@ -62,7 +62,8 @@ class Standby:
 
     def signal(self, number: int) -> None:
         """Send a signal to all its processes."""
-        pid = self.folder.postgres_pid() or 0
+        pid = self.folder.postgres_pid()
+        assert pid
         children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
         for one in (pid, *map(int, children)):
             os.kill(one, number)
@@ -176,15 +177,17 @@ def test_replica_that_is_killed_is_left_and_used_again(standby, cpo, pull, caplo
     assert standby.ask("SELECT pg_is_in_recovery()")
 
 
-def test_replica_that_is_frozen_is_left(standby, cpo, pull):
+def test_replica_that_is_frozen_is_left(standby, cpo, pull, caplog):
     factories.put_location(cpo, name="First")
     stage.wait_for(is_used(pull))
 
     standby.signal(signal.SIGSTOP)
     thaw = threading.Timer(6, standby.signal, [signal.SIGCONT])  # who waits for it is answered then
     thaw.start()
+    caplog.clear()
 
     assert not is_used(pull)()
+    assert [line.message for line in caplog.records] == ["replica left, pulls read the primary: it does not answer"]
     thaw.cancel()
     standby.signal(signal.SIGCONT)
 
