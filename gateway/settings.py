@@ -113,23 +113,35 @@ ROLE = env("GATEWAY_ROLE", default="")
 
 # Without DATABASE_URL and REDIS_URL the embedded servers of GATEWAY_DATA are meant; manage.py and `make run` set both.
 DATABASES = {"default": env.db_url("DATABASE_URL", default="postgresql:///gateway?user=gateway")}
+_OPTIONS = {
+    "connect_timeout": 3,
+    # For tenants.sql. PgBouncer needs max_prepared_statements, and options among its ignore_startup_parameters.
+    "prepare_threshold": 5,
+    "application_name": "gateway",
+    "keepalives_idle": 15,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 10_000,  # ms without an answer to what was sent: the server's host is gone
+    # A process that is frozen, or whose host is gone, in the middle of a transaction holds its locks no longer.
+    "options": "-c idle_in_transaction_session_timeout=10s" + _ROLES.get(ROLE, ""),
+}
 DATABASES["default"] |= {
     "CONN_MAX_AGE": 60,
     "CONN_HEALTH_CHECKS": True,
-    "OPTIONS": {
-        "connect_timeout": 3,
-        # For tenants.sql. PgBouncer needs max_prepared_statements, and options among its ignore_startup_parameters.
-        "prepare_threshold": 5,
-        "application_name": "gateway",
-        "keepalives_idle": 15,
-        "keepalives_interval": 5,
-        "keepalives_count": 3,
-        "tcp_user_timeout": 10_000,  # ms without an answer to what was sent: the server's host is gone
-        # A process that is frozen, or whose host is gone, in the middle of a transaction holds its locks no longer.
-        "options": "-c idle_in_transaction_session_timeout=10s" + _ROLES.get(ROLE, ""),
-        **DATABASES["default"].get("OPTIONS", {}),
-    },
+    "OPTIONS": {**_OPTIONS, **DATABASES["default"].get("OPTIONS", {})},
 }
+# What pulls are read from while it knows all that the primary does (ocpi.replica). It is given up early: the primary is there.
+REPLICA_URL = env("REPLICA_URL", default="")
+if REPLICA_URL.startswith(("postgres://", "postgresql://")):
+    DATABASES["replica"] = env.db_url("REPLICA_URL")
+    _OPTIONS |= {"connect_timeout": 2, "tcp_user_timeout": 2_000}
+    DATABASES["replica"] |= {
+        "CONN_MAX_AGE": 60,
+        "OPTIONS": {**_OPTIONS, **DATABASES["replica"].get("OPTIONS", {})},
+        "TEST": {"MIRROR": "default"},
+    }
+    DATABASES["replica"]["OPTIONS"]["options"] += " -c default_transaction_read_only=on"
+    DATABASE_ROUTERS = ["ocpi.replica.Router"]
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 REDIS_URL = env("REDIS_URL", default="")
 HAS_SERVERS = bool(env("DATABASE_URL", default="") and REDIS_URL)

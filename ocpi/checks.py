@@ -62,6 +62,14 @@ def public_url(**kwargs: Any) -> list[Error]:
     return []
 
 
+@register()
+def replica_url(**kwargs: Any) -> list[Error]:
+    """Demand that it names a server (ocpi.E005): whether that is a standby of the primary shows at each pull."""
+    if settings.REPLICA_URL and not _names_a_server(settings.DATABASES.get("replica", {})):
+        return [Error("REPLICA_URL must be like postgres://user:password@host:5432/gateway.", id="ocpi.E005")]
+    return []
+
+
 # --- Only with `check --deploy` ----------------------------------------------------------------------------------------
 
 LEAST_PEPPER = 32  # characters: 128 bits in hex
@@ -115,8 +123,9 @@ def somebody_watches(**kwargs: Any) -> list[CheckMessage]:
     database = settings.DATABASES["default"]
     if not settings.HAS_SERVERS or not database.get("HOST"):
         found.append(Warning("DATABASE_URL or REDIS_URL names no server of its own.", id="ocpi.W016"))
-    sealed = database.get("OPTIONS", {}).get("sslmode") in ("require", "verify-ca", "verify-full")
-    if "." in database.get("HOST", "") and not sealed:
-        hint = "Add ?sslmode=verify-full: what lies between may read everything."
-        found.append(Warning("DATABASE_URL leads over a network without TLS.", hint=hint, id="ocpi.W017"))
+    for name, server in (("DATABASE_URL", database), ("REPLICA_URL", settings.DATABASES.get("replica", {}))):
+        sealed = server.get("OPTIONS", {}).get("sslmode") in ("require", "verify-ca", "verify-full")
+        if "." in server.get("HOST", "") and not sealed:
+            hint = "Add ?sslmode=verify-full: what lies between may read everything."
+            found.append(Warning(f"{name} leads over a network without TLS.", hint=hint, id="ocpi.W017"))
     return found

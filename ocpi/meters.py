@@ -57,6 +57,12 @@ pull_seconds = Histogram(
     buckets=_REQUEST_S,
     registry=REGISTRY,
 )
+pull_reads = Counter(
+    "gateway_pull_reads",
+    "Pages and objects read for pulls, by server: replica or primary. Only where REPLICA_URL is set.",
+    ("server",),
+    registry=REGISTRY,
+)
 pushes = Counter(
     "gateway_pushes",
     "Requests to NDW, by environment and what its answer means.",

@@ -21,7 +21,7 @@ from django.http import HttpResponse
 from django.utils.cache import get_conditional_response
 from rest_framework.request import Request
 
-from ocpi import counts, crawls, envelope, errors, journal
+from ocpi import counts, crawls, envelope, errors, journal, replica
 from ocpi.models import Location
 from ocpi.rules import canonical_time
 from ocpi.views import OcpiView, base_url, find, part_of
@@ -134,7 +134,7 @@ class LocationView(SenderView):
         self, request: Request, location_id: str, evse_uid: str = "", connector_id: str | None = None, **party: str
     ) -> HttpResponse:
         """Return the Location, or the EVSE or Connector in it."""
-        location = find(self.tenant, Location, location_id, is_shown=True)
+        location = replica.read(lambda using: find(self.tenant, Location, location_id, using, is_shown=True))
         data = part_of(location, evse_uid, connector_id) if evse_uid else bytes(location.body)
         tag = _tag(f"{location.pk} {location.received_at.timestamp()}".encode())
         return self.known(request, tag) or self.tagged(envelope.answer(data=data), tag)
@@ -286,10 +286,13 @@ class ListView(SenderView):
             rows_of_page = f"{self._table} WHERE {where} ORDER BY id LIMIT %(limit)s"
         body = "body" if with_bodies else "NULL::bytea"
         query = f"SELECT int8send(id) || timestamptz_send(received_at), {body}, ({total}) FROM {rows_of_page}"
-        with self.tenant.transaction():
-            rows = _fetch(query, parameters, page.limit)
+        return replica.read(lambda using: self._ask(using, query, total, parameters, page.limit))
+
+    def _ask(self, using: str, query: str, total: str, parameters: dict[str, Any], limit: int) -> "_Rows":
+        with self.tenant.transaction(using):
+            rows = _fetch(query, parameters, limit, using)
             if not rows.versions:
-                found = sql.run(f"SELECT ({total})", parameters).fetchone()
+                found = sql.run(f"SELECT ({total})", parameters, using).fetchone()
                 rows.total = found[0] if found else 0
         return rows
 
@@ -313,9 +316,9 @@ class _Rows:
         return _tag(b"".join([*self.versions, b"%d %d" % (self.has_more, self.total)]))
 
 
-def _fetch(query: str, parameters: dict[str, Any], limit: int) -> _Rows:
+def _fetch(query: str, parameters: dict[str, Any], limit: int, using: str) -> _Rows:
     """Run the query of a page and take the bytes as they come."""
-    found = list(sql.stream(query, parameters))
+    found = list(sql.stream(query, parameters, using))
     rows = found[:limit]
     return _Rows(
         versions=[row[0] for row in rows],

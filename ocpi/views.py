@@ -4,6 +4,7 @@ from typing import Any, NoReturn, cast
 
 import orjson
 from django.conf import settings
+from django.db import DEFAULT_DB_ALIAS
 from django.http import HttpResponse
 from rest_framework import exceptions
 from rest_framework.request import Request
@@ -89,10 +90,16 @@ def base_url(request: Request) -> str:
     return settings.PUBLIC_URL or request.build_absolute_uri("/").rstrip("/")
 
 
-def find(tenant: Tenant, model: type[Location] | type[Tariff], ocpi_id: str, **conditions: Any) -> Any:
+def find(
+    tenant: Tenant,
+    model: type[Location] | type[Tariff],
+    ocpi_id: str,
+    using: str = DEFAULT_DB_ALIAS,
+    **conditions: Any,
+) -> Any:
     """Return the tenant's own object of that id, whatever its case. Raises UnknownObject."""
-    rows = model.objects.filter(tenant=tenant, ocpi_key=ocpi_id.lower(), **conditions)
-    with tenant.transaction():
+    rows = model.objects.using(using).filter(tenant=tenant, ocpi_key=ocpi_id.lower(), **conditions)
+    with tenant.transaction(using):
         found = rows.first()
     if found is None:
         raise errors.UnknownObject(f"Unknown {model.__name__}.")

@@ -8,7 +8,7 @@ from typing import Any
 from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
-from django.db import models, transaction
+from django.db import DEFAULT_DB_ALIAS, models, transaction
 from django.db.models import Q
 from django.db.models.functions import Now, Upper
 from django.utils import timezone
@@ -110,12 +110,12 @@ class Tenant(models.Model):
         return (country_code.upper(), party_id.upper()) == (self.country_code, self.party_id)
 
     @contextlib.contextmanager
-    def transaction(self) -> Iterator[None]:
+    def transaction(self, using: str = DEFAULT_DB_ALIAS) -> Iterator[None]:
         """Run every statement of one request or task for this tenant in one transaction.
 
         The one place where row-level security learns the tenant.
         """
-        with transaction.atomic(), sql.confined(self.pk):
+        with transaction.atomic(using), sql.confined(self.pk, using):
             yield
 
 

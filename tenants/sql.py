@@ -9,17 +9,18 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import psycopg
-from django.db import OperationalError, connection
+from django.db import DEFAULT_DB_ALIAS, OperationalError, connection, connections
 
 CHUNK = 50  # rows handed over at once by `stream`: few enough that they stay in the processor's cache
 
 
-def run(sql: str, parameters: Any) -> psycopg.Cursor:
+def run(sql: str, parameters: Any, using: str = DEFAULT_DB_ALIAS) -> psycopg.Cursor:
     """Execute and return the cursor. Raises django.db's exceptions."""
-    connection.ensure_connection()
-    with connection.wrap_database_errors:
-        cursor = psycopg.Cursor(connection.connection).execute(sql, parameters, binary=True)
-    connection.health_check_done = True  # type: ignore[attr-defined]  # this says as much as Django's SELECT 1 would
+    server = connections[using]
+    server.ensure_connection()
+    with server.wrap_database_errors:
+        cursor = psycopg.Cursor(server.connection).execute(sql, parameters, binary=True)
+    server.health_check_done = True  # type: ignore[attr-defined]  # this says as much as Django's SELECT 1 would
     return cursor
 
 
@@ -27,26 +28,27 @@ _CONFINE = "SELECT set_config('role', %s, true), set_config('gateway.tenant', %s
 
 
 @contextlib.contextmanager
-def confined(tenant_id: int) -> Iterator[None]:
+def confined(tenant_id: int, using: str = DEFAULT_DB_ALIAS) -> Iterator[None]:
     """Run what follows in this transaction as a role that row-level security lets see one tenant's rows only.
 
     The second lock under the WHERE clauses; begins with the transaction, in the same round trip, and ends with it, so that no
     other request finds it on a kept or pooled connection. Inside another transaction (a test's) it ends here.
     """
-    outer, is_inner = getattr(connection, "confined_to", None), len(connection.savepoint_ids) > 0
+    server = connections[using]
+    outer, is_inner = getattr(server, "confined_to", None), len(server.savepoint_ids) > 0
     if outer == tenant_id:
         yield
         return
-    connection.ensure_connection()
-    with connection.wrap_database_errors, connection.connection.pipeline():
-        psycopg.Cursor(connection.connection).execute(_CONFINE, ["gateway_tenant", str(tenant_id)])
-    connection.confined_to = tenant_id  # type: ignore[attr-defined]
+    server.ensure_connection()
+    with server.wrap_database_errors, server.connection.pipeline():
+        psycopg.Cursor(server.connection).execute(_CONFINE, ["gateway_tenant", str(tenant_id)])
+    server.confined_to = tenant_id  # type: ignore[attr-defined]
     try:
         yield
     finally:
-        connection.confined_to = outer  # type: ignore[attr-defined]
-    if is_inner and not connection.needs_rollback:  # what is rolled back takes the setting along
-        run(_CONFINE, ["none", ""] if outer is None else ["gateway_tenant", str(outer)])
+        server.confined_to = outer  # type: ignore[attr-defined]
+    if is_inner and not server.needs_rollback:  # what is rolled back takes the setting along
+        run(_CONFINE, ["none", ""] if outer is None else ["gateway_tenant", str(outer)], using)
 
 
 def ask(sql: str, parameters: Any) -> psycopg.Cursor:
@@ -60,11 +62,12 @@ def ask(sql: str, parameters: Any) -> psycopg.Cursor:
         return run(sql, parameters)
 
 
-def stream(sql: str, parameters: Any) -> Iterator[tuple]:
+def stream(sql: str, parameters: Any, using: str = DEFAULT_DB_ALIAS) -> Iterator[tuple]:
     """Execute and yield rows while they arrive: a result of megabytes is never in memory twice. Raises django.db's exceptions."""
-    connection.ensure_connection()
-    with connection.wrap_database_errors:
-        yield from psycopg.Cursor(connection.connection).stream(sql, parameters, binary=True, size=CHUNK)
+    server = connections[using]
+    server.ensure_connection()
+    with server.wrap_database_errors:
+        yield from psycopg.Cursor(server.connection).stream(sql, parameters, binary=True, size=CHUNK)
 
 
 def run_many(sql: str, rows: Iterable[Any], *, returning: bool = False) -> list[tuple | None]:

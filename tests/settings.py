@@ -36,6 +36,7 @@ os.environ |= {
     "LOG_LEVEL": "WARNING",
 }
 os.environ.pop("PUBLIC_URL", None)
+os.environ.pop("REPLICA_URL", None)
 
 from gateway.settings import *  # noqa: E402, F403
 

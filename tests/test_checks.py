@@ -143,6 +143,14 @@ def test_public_url_that_is_an_origin_passes(settings, public_url):
     assert errors() == []
 
 
+@pytest.mark.parametrize("replica", ["replica:5432/gateway", "mysql://replica/gateway", "postgres:///gateway"])
+def test_replica_url_that_names_no_server_is_named(settings, replica):
+    done = run(Path("/nonexistent"), **GOOD, REPLICA_URL=replica)
+
+    assert re.findall(r"\(ocpi\.(E\d+)\) (\S+) must", done.stderr) == [("E005", "REPLICA_URL")]
+    assert done.returncode == 1
+
+
 def test_migrations_are_applied_without_asking(db):
     call_command("migrate", check_unapplied=True, verbosity=0)
 
@@ -199,6 +207,7 @@ def production(settings):
         ("ALERT_EMAILS", [], ["ocpi.W015"]),
         ("HAS_SERVERS", False, ["ocpi.W016"]),
         ("DATABASES", {"default": {"HOST": "db.example.com", "OPTIONS": {}}}, ["ocpi.W017"]),
+        ("DATABASES", {"default": DATABASE, "replica": {"HOST": "10.0.0.2", "OPTIONS": {}}}, ["ocpi.W017"]),
         ("DATABASES", {"default": {"HOST": "db.example.com", "OPTIONS": {"sslmode": "verify-full"}}}, []),
     ],
 )

@@ -89,6 +89,7 @@ ORDER = [
         "ocpi.intake",
         "ocpi.history",
         "ocpi.crawls",
+        "ocpi.replica",
         "ocpi.tally",
     ],
     ["ocpi.push", "ocpi.backlog", "ocpi.clock", "ocpi.crawl"],
