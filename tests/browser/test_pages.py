@@ -1,7 +1,7 @@
 """Every page of the sidebar, and one of each kind behind it: sound at a desk and on a phone, in light and dark, and quiet."""
 
 import pytest
-from playwright.sync_api import Page
+from playwright.sync_api import Page, expect
 
 from tests.browser.looking import WIDTHS, sound
 from tests.browser.stage import Cpo, Gateway, wait_for
@@ -87,3 +87,17 @@ def test_login_is_sound(opened, gateway, width):
     page = opened(width)
 
     assert look(page, "/admin/login/", width) == ""
+
+
+def test_filters_open_and_close_by_keyboard(opened, admin, filled):
+    page = opened("desk", admin)
+    page.goto("/admin/ocpi/location/")
+    opener, panel = page.get_by_role("button", name="Filters"), page.locator("#changelist-filter")
+    opener.focus()
+
+    page.keyboard.press("Enter")
+    expect(panel.locator(":focus")).to_be_visible()
+
+    page.keyboard.press("Escape")
+    expect(panel).to_be_hidden()
+    expect(opener).to_be_focused()
