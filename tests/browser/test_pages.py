@@ -33,7 +33,8 @@ def filled(gateway: Gateway, cast: dict[str, Cpo]) -> Cpo:
     cpo.put_location()
     cpo.put_location("GAPS", energy_mix=None)
     cpo.upload_full_set([{"id": "BAD", "colour": "green"}])
-    wait_for(lambda: gateway.at_ndw("/_state?object=locations/NL/PAG/LOC-0001"), "NDW to have the Location")
+    held = "NL/PAG/loc-0001"
+    wait_for(lambda: held in gateway.at_ndw("/_state?full=1")["documents"]["locations"], "NDW to have the Location")
     return cpo
 
 
