@@ -9,6 +9,7 @@ import logging
 import os
 import uuid
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import IO, Any
@@ -33,13 +34,14 @@ def _name_own_file() -> None:
     global _own_file, _own_lock
     _own_file = uuid.uuid4().hex
     if settings.METRICS_DIR:
-        _own_lock = meter_files.hold(Path(settings.METRICS_DIR), _own_file)
+        with suppress(OSError):  # of somebody else's folder: a command works there too, as long as it counts nothing
+            _own_lock = meter_files.hold(Path(settings.METRICS_DIR), _own_file)
 
 
 if settings.METRICS_DIR:
     _folder = Path(settings.METRICS_DIR)
     _folder.mkdir(parents=True, exist_ok=True)
-    with meter_files.alone(_folder) as _is_alone:
+    with suppress(PermissionError), meter_files.alone(_folder) as _is_alone:
         if _is_alone:
             meter_files.fold(_folder)
 _name_own_file()
