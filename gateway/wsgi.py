@@ -31,14 +31,22 @@ tally.keep_flushing()
 LONGEST_REST = 4 * 1024 * 1024
 # Django lets any number be a port. The caller's name for us becomes part of the URLs we give him.
 _HOST = re.compile(r"(?:[^:\[]*|\[[^\]]*\])(?::([0-9]{1,5}))?")
+# What a request may have of the names of our own environment, all of which granian adds to it: secrets must not be in META.
+_OF_REQUESTS = re.compile(
+    r"HTTP_(?!PROXY$)\w+|REQUEST_METHOD|SCRIPT_NAME|PATH_INFO|QUERY_STRING|CONTENT_(TYPE|LENGTH)"
+    r"|SERVER_(NAME|PORT|PROTOCOL)|REMOTE_ADDR"
+)
+_OWN_NAMES = [name for name in os.environ if not _OF_REQUESTS.fullmatch(name)]
 
 
 def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-    """Answer a request.
+    """Answer a request, without our own environment.
 
     A Content-Type that Django would stumble over before any of our code runs counts as none, a Host with an impossible port
     as nobody's.
     """
+    for name in _OWN_NAMES:
+        environ.pop(name, None)
     try:
         charset = parse_header_parameters(environ.get("CONTENT_TYPE", ""))[1].get("charset", "utf-8")
         is_usable = charset.lower() in ("utf-8", "utf8", "")

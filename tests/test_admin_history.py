@@ -137,6 +137,19 @@ def test_pages_of_a_large_location_take_few_queries_however_many_versions_it_has
     assert max(counts.values()) <= 16, counts
 
 
+def test_trail_above_the_versions_is_that_of_the_object(boss, cpo):
+    put_location(cpo)
+    location = Location.objects.get()
+
+    trails = []
+    for what in ("change", "versions"):
+        answer = boss.get(reverse(f"admin:ocpi_location_{what}", args=[location.pk]))
+        (heading,) = re.findall("<h1[^>]*>(.*?)</h1>", answer.text, re.DOTALL)
+        trails.append(re.findall(r"<a[^>]*>\s*(.*?)\s*</a\s*>", heading, re.DOTALL))
+
+    assert trails == 2 * [["OCPI", "Locations", str(location)]]
+
+
 # --- All versions ------------------------------------------------------------------------------------------------------
 
 

@@ -96,6 +96,20 @@ def test_app_is_set_up_with_a_code_and_shows_backup_codes_once(boss, enforced):
     assert LogEntry.objects.get().get_change_message() == "Set up a second factor."
 
 
+def test_each_step_of_the_second_factor_has_its_heading(boss, enforced):
+    browser, _ = log_in()
+    new = browser.get(CODE_PAGE)
+    backup = browser.post(CODE_PAGE, {"code": code_of(boss)})
+    again, _ = log_in()
+
+    for answer, title in (
+        (new, "Set up the second factor"),
+        (backup, "Backup codes"),
+        (again.get(CODE_PAGE), "One more step"),
+    ):
+        assert re.findall("<h1[^>]*>(.*?)</h1>", answer.text, re.DOTALL) == [title]
+
+
 def test_app_that_was_set_up_is_asked_for_even_where_it_is_not_demanded(boss):
     set_up(boss)
     browser, _ = log_in()

@@ -3,15 +3,21 @@
 import datetime as dt
 import http.client
 import json
+import os
 import re
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 import yaml
 from django.utils import timezone
+from prometheus_client.mmap_dict import MmapedDict
 from prometheus_client.parser import text_string_to_metric_families
 
-from ocpi import doorbell, meters, push
+from ocpi import doorbell, meter_files, meters, push
 from ocpi.models import Crawl, Import, Source
 from tenants.models import ServiceAccount
 from tests import factories
@@ -144,7 +150,98 @@ def test_metrics_of_all_processes_are_added_up_and_outlive_them(transactional_db
         assert uploaded(server.port, 12) == 12
     with stage.served() as server:
         assert uploaded(server.port, 1) == 13
-    assert len(list((tmp_path / "metrics").glob("histogram_*.db"))) >= 2
+    with stage.served() as server:
+        assert uploaded(server.port, 1) == 14
+        assert (
+            len(list((tmp_path / "metrics").glob("histogram_*.db"))) <= 3
+        )  # of its two workers, and of all who are gone
+
+
+FILES = {"a": {"x": 1.0, "y": 2.0}, "b": {"x": 10.0}, "c": {"y": 100.0}}  # of processes, by key
+SUMS = {"x": 11.0, "y": 102.0}
+
+
+def write_files(folder: Path, names: Iterable[str] = "abc") -> None:
+    """Leave what processes leave who have counted and are gone."""
+    for name in names:
+        meter_files.hold(folder, name).close()
+        for kind in meter_files.KINDS:
+            file = MmapedDict(str(folder / f"{kind}_{name}.db"))
+            for key, value in FILES[name[0]].items():
+                file.write_value(key, value, 0)
+            file.close()
+
+
+def sums(folder: Path, kind: str) -> dict[str, float]:
+    found: Counter[str] = Counter()
+    for path in folder.glob(f"{kind}_*.db"):
+        found.update({key: value for key, value, *_ in MmapedDict.read_all_values_from_file(path)})
+    return dict(found)
+
+
+def test_files_of_processes_that_are_gone_are_folded_and_those_of_the_living_stay(tmp_path):
+    write_files(tmp_path)
+    with meter_files.hold(tmp_path, "b"):
+        meter_files.fold(tmp_path)
+
+        left = {path.name for path in tmp_path.iterdir()}
+        assert left == {f"{kind}_{name}.db" for kind in meter_files.KINDS for name in ("folded", "b")} | {"b.lock"}
+        assert [sums(tmp_path, kind) for kind in meter_files.KINDS] == [SUMS, SUMS]
+    meter_files.fold(tmp_path)
+
+    assert {path.name for path in tmp_path.iterdir()} == {"counter_folded.db", "histogram_folded.db"}
+    assert [sums(tmp_path, kind) for kind in meter_files.KINDS] == [SUMS, SUMS]
+
+
+@pytest.mark.parametrize("steps", range(16))
+def test_fold_that_is_cut_off_anywhere_counts_nothing_twice(tmp_path, monkeypatch, steps):
+    write_files(tmp_path)
+    left = iter(range(steps))
+
+    def cut(call: Callable) -> Callable:
+        def step(*arguments: object, **named: object) -> object:
+            if next(left, None) is None:
+                raise KeyboardInterrupt
+            return call(*arguments, **named)
+
+        return step
+
+    with monkeypatch.context() as patch, suppress(KeyboardInterrupt):
+        patch.setattr(os, "replace", cut(os.replace))
+        patch.setattr(Path, "unlink", cut(Path.unlink))
+        meter_files.fold(tmp_path)
+    meter_files.fold(tmp_path)
+
+    assert [sums(tmp_path, kind) for kind in meter_files.KINDS] == [SUMS, SUMS]
+    assert {path.name for path in tmp_path.glob("*_*.db")} == {"counter_folded.db", "histogram_folded.db"}
+
+
+def test_folds_and_sums_at_the_same_time_agree(tmp_path):
+    wrong: list[object] = []
+    for number in range(20):
+        write_files(tmp_path, names=[f"{letter}{number}" for letter in "abc"])
+    expected = {key: value * 20 for key, value in SUMS.items()}
+
+    def look() -> None:
+        for _ in range(5):
+            with meter_files.alone(tmp_path, 30) as is_alone:
+                meter_files.fold(tmp_path)
+                wrong.extend({} if not is_alone else one for one in [sums(tmp_path, "counter")] if one != expected)
+
+    threads = [threading.Thread(target=look) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert wrong == []
+
+
+def test_nobody_waits_for_ever_for_who_holds_the_gate(tmp_path):
+    with meter_files.alone(tmp_path) as first, meter_files.alone(tmp_path, 0.05) as second:
+        assert (first, second) == (True, False)
+    with meter_files.alone(tmp_path) as again:
+        assert again
 
 
 # --- What the database knows -------------------------------------------------------------------------------------------

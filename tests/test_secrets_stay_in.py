@@ -3,8 +3,10 @@
 Source: reliability P21: database, broker, logs, answers, the admin's pages, metrics, arguments of processes.
 """
 
+import json
 import logging
 import re
+import urllib.request
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlencode
@@ -21,6 +23,7 @@ from ocpi import doorbell, push, sources
 from ocpi.models import Source
 from tenants.models import OAuthClient, ServiceAccount, Tenant, Token
 from tests import factories
+from tests.benchmarks import stage
 from tests.conftest import CLIENT
 from tests.documents import location_body
 from tests.test_admin import MODELS, url
@@ -146,3 +149,11 @@ def test_secrets_are_in_no_table_log_answer_page_or_queue(transactional_db, cpo,
         assert texts or where == "broker", where
         found = [name for name, secret in kept.items() if re.search(re.escape(secret), "\n".join(texts))]
         assert found == [], where
+
+
+def test_environment_of_the_process_is_in_no_request(db):
+    with stage.served("tests.meta") as server, urllib.request.urlopen(f"http://127.0.0.1:{server.port}/") as answer:
+        names = set(json.load(answer))
+
+    assert names & {*stage.database_environment(), "SECRET_KEY", "FIELD_KEYS", "TOKEN_PEPPER", "SIGNING_KEYS"} == set()
+    assert names >= {"REQUEST_METHOD", "PATH_INFO", "REMOTE_ADDR", "SERVER_NAME", "HTTP_HOST", "wsgi.input"}

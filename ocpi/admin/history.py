@@ -45,6 +45,7 @@ def page(request: HttpRequest, of: OcpiObject) -> HttpResponse:
     context = {
         "title": _("Versions of %(id)s") % {"id": of.ocpi_id},
         "object": of,
+        "opts": of._meta,  # without it the trail has the app's label for its name
         "object_url": html.url(f"ocpi_{of._meta.model_name}_change", of.pk),
         "list_url": html.url(versions.view_of(of), of.pk),
         "is_list": "versions" in content,

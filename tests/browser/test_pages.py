@@ -1,7 +1,7 @@
 """Every page of the sidebar, and one of each kind behind it: sound at a desk and on a phone, in light and dark, and quiet."""
 
 import pytest
-from playwright.sync_api import Page
+from playwright.sync_api import Page, expect
 
 from tests.browser.looking import WIDTHS, sound
 from tests.browser.stage import Cpo, Gateway, wait_for
@@ -33,7 +33,8 @@ def filled(gateway: Gateway, cast: dict[str, Cpo]) -> Cpo:
     cpo.put_location()
     cpo.put_location("GAPS", energy_mix=None)
     cpo.upload_full_set([{"id": "BAD", "colour": "green"}])
-    wait_for(lambda: gateway.at_ndw("/_state?object=locations/NL/PAG/LOC-0001"), "NDW to have the Location")
+    held = "NL/PAG/loc-0001"
+    wait_for(lambda: held in gateway.at_ndw("/_state?full=1")["documents"]["locations"], "NDW to have the Location")
     return cpo
 
 
@@ -87,3 +88,17 @@ def test_login_is_sound(opened, gateway, width):
     page = opened(width)
 
     assert look(page, "/admin/login/", width) == ""
+
+
+def test_filters_open_and_close_by_keyboard(opened, admin, filled):
+    page = opened("desk", admin)
+    page.goto("/admin/ocpi/location/")
+    opener, panel = page.get_by_role("button", name="Filters"), page.locator("#changelist-filter")
+    opener.focus()
+
+    page.keyboard.press("Enter")
+    expect(panel.locator(":focus")).to_be_visible()
+
+    page.keyboard.press("Escape")
+    expect(panel).to_be_hidden()
+    expect(opener).to_be_focused()

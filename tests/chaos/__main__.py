@@ -14,6 +14,7 @@ from collections.abc import Callable
 
 from tests.chaos import drills, rounds
 from tests.chaos.compare import now
+from tests.chaos.deploys import GracefulDeploy
 from tests.chaos.minute import MinuteHolds
 from tests.chaos.mutants import MUTANTS
 from tests.chaos.outages import HonestRefusal, RedisIsDisposable
@@ -71,6 +72,7 @@ def _programme(stage: Stage, asked: argparse.Namespace) -> list[Promise]:
         RedisIsDisposable(stage, seed, times=size(20, 3), seconds=asked.seconds),
         RedisIsDisposable(stage, seed, times=1, seconds=size(600, 30)),
         HonestRefusal(stage, seed, kills=size(50, 4)),
+        GracefulDeploy(stage, seed, rolls=size(50, 3)),
         CrawlIsComplete(stage, seed, seconds=size(60, 15)),
     ]
     return programme + drills.programme(stage, seed, size)

@@ -47,6 +47,10 @@ class Cpo:
         self._connection: http.client.HTTPConnection | None = None
         self._moment = dt.datetime(2026, 3, 2, 10, tzinfo=dt.UTC)
 
+    def move(self, port: int) -> None:
+        """Upload at another door from now on."""
+        self.port, self._connection = port, None
+
     # what it uploads
 
     def put_location(self, ocpi_id: str, **fields: Any) -> bool:

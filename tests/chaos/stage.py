@@ -234,6 +234,16 @@ class Stage:
             if child.process is not None:
                 child.bury()
 
+    def replace(self, name: str, new: str, timeout_s: float) -> float:
+        """Let a process that runs already take another's name, ask that one to end; return how long it took to."""
+        with self._lock:
+            old = self.supervisor[name]
+            self.supervisor.children.remove(old)
+            self.supervisor[new].name = name
+        began = time.monotonic()
+        old.stop(timeout_s)
+        return time.monotonic() - began
+
     def restart(self, mutant: str = "", without: tuple[str, ...] = ()) -> None:
         """Start our processes anew, changed by a mutant or without some of them."""
         with self._lock:

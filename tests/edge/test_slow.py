@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import socket
 import threading
 import time
 from typing import Any
@@ -11,7 +12,7 @@ import pytest
 from tests.bad_inputs import LATER, LOCATION, SENDER
 from tests.benchmarks import stage
 from tests.documents import location_body
-from tests.edge.conftest import nginx
+from tests.edge.proxy import nginx
 from tests.wire import Answer, Closed, Wire, request
 
 SLOW = 40  # of 50 connections an address may have
@@ -184,3 +185,36 @@ def test_a_connection_that_the_gateway_gives_up_is_closed_and_told(edge):
         done.set()
         with pytest.raises(Closed):
             wire.answer()
+
+
+class Forgetful(threading.Thread):
+    """A web server that answers the first request of a connection, and closes it when the second comes."""
+
+    def __init__(self) -> None:
+        super().__init__(daemon=True)
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self.listener.getsockname()[1]
+
+    def run(self) -> None:
+        while True:
+            threading.Thread(target=self.serve, args=[self.listener.accept()[0]], daemon=True).start()
+
+    def serve(self, connection: socket.socket) -> None:
+        with connection:
+            if connection.recv(65536):
+                connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
+                connection.recv(65536)
+
+
+@pytest.mark.parametrize(
+    ("method", "target"),
+    [("PATCH", LOCATION), ("POST", "/oauth/token"), ("POST", "/api/v1/imports"), ("POST", "/admin/")],
+)
+def test_kept_connection_that_web_closes_fails_no_request(method, target):
+    server = Forgetful()
+    server.start()
+
+    with nginx(server.port) as address:
+        answers = [ask(address, *one, "x", b"{}") for one in [("PUT", LOCATION), *3 * [(method, target)]]]
+
+    assert [answer.status for answer in answers] == [200] * 4
