@@ -59,9 +59,10 @@ chaos: $(STAMP) ## kill and freeze everything under load, table of promises; ARG
 load: $(STAMP) ## the Netherlands for a quarter of an hour, a table of what it takes; ARGS="--sizes 0.2 1 5" for less and more data
 	@$(BIN)/python -m tests.load $(ARGS)
 
-fuzz: $(STAMP) ## 100,000 generated requests and 10,000 attempts at another's data; ARGS="--requests 20000 --seed 1"
+fuzz: $(STAMP) ## 100,000 generated requests, 10,000 attempts at another's data, the door's promises; ARGS="--requests 20000 --seed 1" DOOR="--scale 0.01"
 	@$(BIN)/python -m tests.fuzz $(ARGS)
 	@ATTEMPTS=10000 $(BIN)/python -m pytest -q tests/test_isolation_matrix.py
+	@$(BIN)/python -m tests.door $(DOOR)
 
 test-edge: $(STAMP) ## odd framing and slow clients through nginx (Debian: nginx-light)
 	@$(BIN)/python -m pytest tests/edge

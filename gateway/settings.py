@@ -69,9 +69,10 @@ INSTALLED_APPS = [
 ]
 MIDDLEWARE = [
     "ocpi.access.AccessMiddleware",
+    "django.middleware.security.SecurityMiddleware",  # these two first: their headers are on whatever is answered below
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "ocpi.middleware.OcpiMiddleware",
     "ocpi.middleware.PagePolicy",
-    "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "ocpi.middleware.LanguageMiddleware",
@@ -81,7 +82,6 @@ MIDDLEWARE = [
     "django_otp.middleware.OTPMiddleware",
     "tenants.second_factor.SecondFactorMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
-    "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "axes.middleware.AxesMiddleware",
 ]
 ROOT_URLCONF = "gateway.urls"

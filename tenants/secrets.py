@@ -35,6 +35,11 @@ def encrypt(plain: str, bound_to: str) -> str:
     return f"v1.{kid}.{base64.b64encode(sealed).decode()}"
 
 
+def is_newest(sealed: str) -> bool:
+    """Return True for a ciphertext of the first key."""
+    return sealed.startswith(f"v1.{next(iter(_ring()))}.")
+
+
 def decrypt(sealed: str, bound_to: str) -> str:
     """Return the plain text. Raises Undecryptable."""
     try:

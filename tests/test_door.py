@@ -8,7 +8,10 @@ from django.contrib.auth.models import User
 from django.core.management import call_command
 from django.test import Client
 from django_otp.oath import TOTP
+from django_otp.plugins.otp_static.models import StaticToken
 from django_otp.plugins.otp_totp.models import TOTPDevice
+
+from tenants import second_factor
 
 PASSWORD = "correct horse battery"
 HOME, CODE_PAGE = "/admin/", "/admin/second-factor/"
@@ -32,7 +35,7 @@ def log_in(password: str = PASSWORD, address: str = "192.0.2.1", name: str = "bo
 def code_of(user: User, *, ahead: int = 0) -> str:
     """Return what the user's app shows; `ahead` half minutes later."""
     device = TOTPDevice.objects.get(user=user)
-    totp = TOTP(device.bin_key, device.step, device.t0, device.digits, device.drift + ahead)
+    totp = TOTP(second_factor.key_of(device), device.step, device.t0, device.digits, device.drift + ahead)
     return f"{totp.token():06d}"
 
 
@@ -156,6 +159,20 @@ def test_lost_phone_is_forgotten_by_command(boss, enforced, capsys):
     browser, _ = log_in()
     assert "is_new" in browser.get(CODE_PAGE).context
     assert capsys.readouterr().out == "Forgotten.\n"
+
+
+def test_who_reads_the_database_has_no_codes(boss, enforced):
+    _, codes = set_up(boss)
+    device, kept = TOTPDevice.objects.get(), StaticToken.objects.values_list("token", flat=True)
+    browser, _ = log_in()
+    read = f"{TOTP(device.bin_key, device.step, device.t0, device.digits, device.drift + 1).token():06d}"
+
+    assert browser.post(CODE_PAGE, {"code": read}).context["wrong"]
+    TOTPDevice.objects.update(throttling_failure_timestamp=None, throttling_failure_count=0)
+    boss.staticdevice_set.update(throttling_failure_timestamp=None, throttling_failure_count=0)
+    assert set(kept) & set(codes) == set()
+    assert browser.post(CODE_PAGE, {"code": kept[0]}).context["wrong"]
+    assert browser.get(HOME).status_code == 302
 
 
 # --- Headers -----------------------------------------------------------------------------------------------------------

@@ -23,9 +23,8 @@ ORDER = [
         "tenants.html",
         "tenants.remote",
         "tenants.limits",
-        "tenants.second_factor",
     ],
-    ["tenants.charts"],
+    ["tenants.charts", "tenants.second_factor"],
     ["tenants.models"],
     ["tenants.roles"],
     ["tenants.oauth", "tenants.scope", "tenants.audit"],
@@ -150,7 +149,7 @@ ORDER = [
     ["ocpi.checks", "ocpi.urls", "ocpi.apps"],
     [
         f"ocpi.management.commands.{name}"
-        for name in ("check_sender", "import", "proof", "push", "recheck", "relay", "report", "rules")
+        for name in ("check_sender", "import", "proof", "push", "recheck", "reencrypt", "relay", "report", "rules")
     ],
     ["ocpi.openapi_ocpi"],
     ["ocpi.docs"],

@@ -124,6 +124,14 @@ def test_provision_connects_with_an_encrypted_secret(db):
     assert "s3cret" not in account.client_secret_sealed
 
 
+def test_provision_reads_the_secret_from_standard_input_where_no_command_line_shows_it(db, monkeypatch):
+    monkeypatch.setattr("sys.stdin", io.StringIO("typed-in\nmore\n"))
+
+    provision(*connect(client_secret="-"))
+
+    assert ServiceAccount.objects.get().client_secret == "typed-in"
+
+
 def test_provision_connects_many_tenants_over_one_account(db):
     provision(*connect())
     provision(*(word.replace("EXA", "RIV") for word in connect(client_secret="newer")))

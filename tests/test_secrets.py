@@ -3,7 +3,9 @@
 import base64
 
 import pytest
+from django.core.management import CommandError, call_command
 
+from ocpi.models import Source
 from tenants import secrets
 from tenants.models import ServiceAccount
 from tenants.secrets import Undecryptable
@@ -114,3 +116,34 @@ def test_service_account_new_secret_forgets_the_access_token_and_nothing_else(db
 
     made.refresh_from_db()
     assert (made.client_secret, made.access_token_sealed, made.client_id) == ("new", "", "them")
+
+
+# --- Another key -------------------------------------------------------------------------------------------------------
+
+
+def test_reencrypt_lets_the_old_key_go(cpo, settings, capsys):
+    settings.FIELD_KEYS = [OLD]
+    made, source = account(), Source(tenant=cpo, url="https://cpo.example")
+    source.set_token("t0ken")
+    settings.FIELD_KEYS = [NEW, OLD]
+
+    call_command("reencrypt")
+    call_command("reencrypt")
+
+    settings.FIELD_KEYS = [NEW]
+    assert ServiceAccount.objects.get(pk=made.pk).client_secret == "secret of NDW €"
+    assert Source.objects.get().token == "t0ken"
+    assert (
+        capsys.readouterr().out == "2 secrets encrypted with the first key.\n0 secrets encrypted with the first key.\n"
+    )
+
+
+def test_reencrypt_names_what_no_key_opens_and_leaves_it(db, settings):
+    settings.FIELD_KEYS = [OLD]
+    made = account()
+    settings.FIELD_KEYS = [NEW]
+
+    with pytest.raises(CommandError, match=r"opens the secret of: NDW \(staging\)"):
+        call_command("reencrypt")
+
+    assert ServiceAccount.objects.get(pk=made.pk).client_secret_sealed == made.client_secret_sealed

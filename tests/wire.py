@@ -48,9 +48,9 @@ class Answer:
 class Wire:
     """One connection."""
 
-    def __init__(self, address: str, timeout_s: float = 20) -> None:
+    def __init__(self, address: str, timeout_s: float = 20, source: str = "") -> None:
         host, _, port = address.removeprefix("http://").partition(":")
-        self.socket = socket.create_connection((host, int(port)), timeout=timeout_s)
+        self.socket = socket.create_connection((host, int(port)), timeout_s, (source, 0) if source else None)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._read = bytearray()
 

@@ -42,7 +42,7 @@ def nginx(upstream_port: int) -> Iterator[str]:
 
 
 def _write(folder: Path, port: int, upstream_port: int) -> None:
-    """Write what the image's entry point makes of the templates, and an nginx.conf around it."""
+    """Write what the image's entry point makes of the templates, and nginx.conf with a folder of its own."""
     for template in TEMPLATES.glob("*.template"):
         text = template.read_text().replace("${FORWARDED_PROTO}", "http")
         text = text.replace("/etc/nginx/conf.d/", f"{folder}/").replace("web:8000", f"127.0.0.1:{upstream_port}")
@@ -50,13 +50,12 @@ def _write(folder: Path, port: int, upstream_port: int) -> None:
     temporary = " ".join(
         f"{name}_temp_path {folder}/{name};" for name in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
     )
-    (folder / "nginx.conf").write_text(
-        f"daemon off; pid {folder}/pid; error_log {folder}/error.log; worker_processes 1;"
-        f" {'user root;' if os.getuid() == 0 else ''} events {{ worker_connections 1024; }}"
-        f" http {{ access_log {folder}/access.log; {temporary} include {folder}/*.conf; }}".replace(
-            "*.conf", "default.conf"
-        )
-    )
+    text = (TEMPLATES / "nginx.conf").read_text().replace("user nginx;", "user root;" if os.getuid() == 0 else "")
+    for theirs, ours in (
+        ("/etc/nginx/conf.d/*", f"{folder}/default"), ("/var/log/nginx", str(folder)), ("/run/nginx.pid", f"{folder}/pid")
+    ):  # fmt: skip
+        text = text.replace(theirs, ours)
+    (folder / "nginx.conf").write_text("daemon off;\n" + text.replace("http {", "http { " + temporary))
 
 
 def _wait_open(port: int, timeout_s: float = 10) -> None:

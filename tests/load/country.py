@@ -118,11 +118,15 @@ def _tariff(owner: Document, tariff_id: str, dice: random.Random) -> Document:
         "tariff_alt_text": [
             {
                 "language": "en",
-                "text": words.format("See", "for all conditions, for roaming and for the other tariffs of this charge point"),
+                "text": words.format(
+                    "See", "for all conditions, for roaming and for the other tariffs of this charge point"
+                ),
             },
             {
                 "language": "nl",
-                "text": words.format("Zie", "voor alle voorwaarden, voor roaming en voor de andere tarieven van deze laadpaal"),
+                "text": words.format(
+                    "Zie", "voor alle voorwaarden, voor roaming en voor de andere tarieven van deze laadpaal"
+                ),
             },
         ],
         "tariff_alt_url": f"https://www.{owner['party_id'].lower()}.example/tarieven/{tariff_id}",

@@ -1,6 +1,7 @@
 """`manage.py provision`: a tenant with its credentials and its Connection, for scripts; the admin does the same by hand."""
 
 import json
+import sys
 from argparse import ArgumentParser
 from typing import Any
 
@@ -41,11 +42,16 @@ class Command(BaseCommand):
         group.add_argument("--push-url", help="what stands before /locations/{cc}/{party}/… and /tariffs/…")
         group.add_argument("--token-url", help="where NDW's IAM server issues access tokens")
         group.add_argument("--client-id", help="our client at NDW's IAM server")
-        group.add_argument("--client-secret", help="its secret; stored encrypted")
+        group.add_argument(
+            "--client-secret",
+            help="its secret, stored encrypted; - reads it from standard input, where ps does not show it",
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Do all of it, or nothing and say in one line what is wrong."""
         self._refuse_half_a_connection(options)
+        if options["client_secret"] == "-":  # noqa: S105 - no password
+            options["client_secret"] = sys.stdin.readline().strip()
         try:
             with transaction.atomic():
                 answer = self._provide(options)
