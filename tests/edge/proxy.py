@@ -52,7 +52,8 @@ def _write(folder: Path, port: int, upstream_port: int) -> None:
     )
     text = (TEMPLATES / "nginx.conf").read_text().replace("user nginx;", "user root;" if os.getuid() == 0 else "")
     for theirs, ours in (
-        ("/etc/nginx/conf.d/*", f"{folder}/default"), ("/var/log/nginx", str(folder)), ("/run/nginx.pid", f"{folder}/pid")
+        ("processes auto", "processes 1"), ("/etc/nginx/conf.d/*", f"{folder}/default"),
+        ("/var/log/nginx", str(folder)), ("/run/nginx.pid", f"{folder}/pid"),
     ):  # fmt: skip
         text = text.replace(theirs, ours)
     (folder / "nginx.conf").write_text("daemon off;\n" + text.replace("http {", "http { " + temporary))
