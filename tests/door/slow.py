@@ -21,7 +21,7 @@ from tests.chaos.compare import percentile
 from tests.chaos.promises import Verdict
 from tests.documents import location_body
 from tests.door import Size
-from tests.edge.conftest import nginx
+from tests.edge.proxy import nginx
 from tests.edge.test_slow import ask
 from tests.wire import Closed, Wire, request
 
