@@ -30,6 +30,18 @@ def pytest_collection_finish() -> None:
     gc.enable()
 
 
+# What takes longest, and starts processes that are waited for: were they last, one worker would be alone with them.
+FIRST = {
+    "test_end_to_end.py", "test_admin_roles.py", "test_benchmarks.py", "test_checks.py", "test_admin.py", "test_fuzz.py",
+    "test_bad_inputs.py", "test_conformance.py", "test_embedded.py", "test_metrics.py",
+}  # fmt: skip
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put them first."""
+    items.sort(key=lambda item: item.path.name not in FIRST)
+
+
 @pytest.fixture(scope="session")
 def servers() -> Iterator[None]:
     """Run PostgreSQL and Redis, unless the environment names others; a missing service fails, it never skips."""
