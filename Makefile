@@ -25,7 +25,7 @@ demo: $(STAMP) ## the whole job in one go on a throw-away data folder; FEED=dir 
 	@exec $(BIN)/python manage.py demo $(if $(FEED),--feed "$(FEED)")
 
 test: $(STAMP) ## all tests on real PostgreSQL and Redis
-	@$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
+	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 ifeq ($(ARGS),)
 	@$(BIN)/python -m pytest tests/chaos
 endif

@@ -22,7 +22,7 @@ from tests.odd_sender import TOKEN, odd_sender, parrot
 @pytest.fixture(scope="module")
 def web(django_db_setup: None) -> Iterator[str]:
     """The production web server; its address."""
-    with stage.web() as address:
+    with stage.web(workers=1) as address:
         yield address
 
 

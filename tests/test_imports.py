@@ -2,7 +2,9 @@
 
 import gzip
 import json
+import os
 import random
+import signal
 import subprocess
 import sys
 import time
@@ -572,35 +574,49 @@ def test_import_whose_body_broke_off_leaves_nothing(cpo):
     assert not Import.objects.exists()
 
 
+# For each line it reads a worker of its own, which ends as the second line says; only the first start takes long.
+WORKERS = """
+import os, sys, django
+django.setup()
+from ocpi import imports
+imports.BATCH = 50
+imports.TURN *= 0
+for _ in sys.stdin:
+    pid = os.fork()
+    if pid == 0:
+        imports.work(60)
+        os._exit(0)
+    print(pid, flush=True)
+    print(os.waitpid(pid, 0)[1], flush=True)
+"""
+
+
 def test_import_whose_worker_is_killed_ten_times_comes_to_the_same(transactional_db, cpo, rival):
     """kill -9 between and within batches: nothing twice, nothing half, nothing left out."""
-    code = (
-        "import django; django.setup(); from ocpi import imports; imports.BATCH = 50; imports.TURN *= 0;"
-        "print(1, flush=True); imports.work(60)"
-    )
     ended = []
-    for tenant, kills in ((rival, 0), (cpo, 10)):
-        documents = [location_body(party_id=tenant.party_id, id=f"L{n}", evses=[]) for n in range(3000)]
-        for one in documents[::100]:
-            one["country"] = "Nederland"
-        factories.connect_to_nowhere(tenant)
-        one = intake.receive(tenant, "location", [lines(documents)])
-        for kill in range(kills + 1):
-            worker = subprocess.Popen(
-                [sys.executable, "-c", code],
-                cwd=embedded.ROOT,
-                env=stage.database_environment(),
-                stdout=subprocess.PIPE,
-            )
-            assert worker.stdout
-            worker.stdout.readline()
-            if kill < kills:
-                time.sleep(0.02 + 0.02 * kill)
-                worker.kill()
-            worker.wait()
-            one.refresh_from_db()
-            assert (one.state == "done") == (kill == kills), (kill, one.line)
-        ended.append(one)
+    with subprocess.Popen(
+        [sys.executable, "-c", WORKERS], cwd=embedded.ROOT, env=stage.database_environment(), text=True, bufsize=1,
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+    ) as workers:  # fmt: skip
+        assert workers.stdin
+        assert workers.stdout
+        for tenant, kills in ((rival, 0), (cpo, 10)):
+            documents = [location_body(party_id=tenant.party_id, id=f"L{n}", evses=[]) for n in range(3000)]
+            for one in documents[::100]:
+                one["country"] = "Nederland"
+            factories.connect_to_nowhere(tenant)
+            one = intake.receive(tenant, "location", [lines(documents)])
+            for kill in range(kills + 1):
+                print("work", file=workers.stdin)
+                pid = int(workers.stdout.readline())
+                if kill < kills:
+                    time.sleep(0.02 + 0.02 * kill)
+                    os.kill(pid, signal.SIGKILL)
+                assert int(workers.stdout.readline()) == (signal.SIGKILL if kill < kills else 0)
+                one.refresh_from_db()
+                assert (one.state == "done") == (kill == kills), (kill, one.line)
+            ended.append(one)
+        workers.stdin.close()
 
     undisturbed, killed = ended
     assert killed.counts == undisturbed.counts

@@ -82,9 +82,10 @@ def seen(response: Any) -> tuple[int, dict, dict]:
     return response.status_code, body | {"timestamp": ""}, headers
 
 
-@pytest.fixture
-def both(cpo: Tenant, rival: Tenant) -> tuple[Tenant, Tenant]:
-    """`cpo` and `rival` with objects of the same ids; everything of the rival bears a canary."""
+@pytest.fixture(scope="module")
+def tenants(kept: None) -> tuple[Tenant, Tenant]:
+    """Two tenants with objects of the same ids; everything of the second, the rival, bears a canary."""
+    cpo, rival = factories.make_tenant("EXA"), factories.make_tenant("RIV")
     factories.connect_to_nowhere(cpo)
     for tenant, word in ((cpo, "own"), (rival, CANARY)):
         factories.put_location(tenant, name=word, evses=[evse_body(physical_reference=word)], operator={"name": word})
@@ -97,6 +98,12 @@ def both(cpo: Tenant, rival: Tenant) -> tuple[Tenant, Tenant]:
     told = zstandard.compress(json.dumps([1, CANARY, "created", []]).encode())
     ImportReport.objects.create(tenant=rival, report_of=done, phase="apply", first_line=1, data=told)
     return cpo, rival
+
+
+@pytest.fixture
+def both(tenants: tuple[Tenant, Tenant], db: None) -> tuple[Tenant, Tenant]:
+    """Both, in a test of its own."""
+    return tenants
 
 
 # --- No door -----------------------------------------------------------------------------------------------------------

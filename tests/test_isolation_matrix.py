@@ -34,13 +34,14 @@ from tests.test_isolation import (
     both,
     purpose,
     seen,
+    tenants,
     url,
 )  # fmt: skip
 
 ATTEMPTS = int(os.environ.get("ATTEMPTS", "1000"))
 WITH_BODY = ("PUT", "PATCH", "POST")
 NOBODY = "NIL"  # no tenant has it
-_ = both  # the fixture
+_ = both, tenants  # the fixtures
 
 
 class Attempt(NamedTuple):

@@ -148,7 +148,7 @@ def test_metrics_of_all_processes_are_added_up_and_outlive_them(transactional_db
 
     with stage.served() as server:
         assert uploaded(server.port, 12) == 12
-    with stage.served() as server:
+    with stage.served(workers=1) as server:
         assert uploaded(server.port, 1) == 13
     with stage.served() as server:
         assert uploaded(server.port, 1) == 14

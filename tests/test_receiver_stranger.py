@@ -29,7 +29,7 @@ MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{3})?Z")
 @pytest.fixture(scope="module")
 def web(django_db_setup: None) -> Iterator[str]:
     """The production web server; its address."""
-    with stage.web() as address:
+    with stage.web(workers=1) as address:
         yield address
 
 

@@ -221,7 +221,7 @@ def test_our_own_sender_is_a_source(transactional_db):
     for number in range(102):
         factories.put_location(cpo, id=f"L{number}")
     token = factories.make_token(cpo, Token.Purpose.PULL)
-    with stage.web() as address:
+    with stage.web(workers=1) as address:
         source = make_source(cpo, f"{address}/ocpi/sender/NL/EXA/versions", token)
 
         tested, result = fetches.test(source), fetch(source, is_full=True)

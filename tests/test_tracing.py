@@ -62,7 +62,7 @@ def test_tracing_sends_a_span_for_an_upload_and_nothing_of_its_content(transacti
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", f"http://127.0.0.1:{collector.server_port}")
     monkeypatch.setenv("OTEL_BSP_SCHEDULE_DELAY", "200")
     token = factories.make_token(cpo)
-    with stage.served() as server:
+    with stage.served(workers=1) as server:
         caller = http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)
         path = "/ocpi/receiver/2.2.1/locations/NL/EXA/LOC-0001"
         body = json.dumps(location_body(name="canary-name"))

@@ -72,9 +72,9 @@ def free_port() -> int:
 
 
 @contextmanager
-def web() -> Iterator[str]:
+def web(workers: int = 2) -> Iterator[str]:
     """Run the production web server on the current database; yield its address."""
-    with served() as server:
+    with served(workers=workers) as server:
         yield f"http://127.0.0.1:{server.port}"
 
 
@@ -104,12 +104,13 @@ class Server:
 
 
 @contextmanager
-def served(settings_module: str = "tests.settings", application: str = "") -> Iterator[Server]:
-    """Run the production web server, with another application where one is named."""
+def served(settings_module: str = "tests.settings", application: str = "", workers: int = 2) -> Iterator[Server]:
+    """Run the production web server, with another application where one is named, in so many processes."""
     port = free_port()
     with TemporaryDirectory() as logs:
         environment = database_environment() | {"DJANGO_SETTINGS_MODULE": settings_module}
         child = next(one for one in processes(port, Path(logs), environment) if one.name == "web")
+        child.command[child.command.index("--workers") + 1] = str(workers)
         if application:
             child.command[-1] = application
         with Supervisor([child], say=lambda line: print(line, file=sys.stderr)):
@@ -154,7 +155,7 @@ def wait_for(condition: Callable[[], object], timeout_s: float = 30) -> None:
     while not condition():
         if time.monotonic() > until:
             raise TimeoutError("the server did not get ready")
-        time.sleep(0.05)
+        time.sleep(0.02)
 
 
 def rate(work: Callable[[int, int], None], threads: int, count: int) -> float:

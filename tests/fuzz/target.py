@@ -130,7 +130,7 @@ class Target:
 @contextmanager
 def running() -> Iterator[Target]:
     """Start the production web server on the current database, with a tenant; everything of it is gone afterwards."""
-    with stage.served() as server:
+    with stage.served(workers=1) as server:
         cpo = factories.make_tenant("EXA")
         factories.make_tenant("RIV")
         factories.connect_to_nowhere(cpo)
