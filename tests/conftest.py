@@ -55,7 +55,8 @@ def servers() -> Iterator[None]:
 def _waits_for_no_disk() -> None:
     """Have PostgreSQL leave the writing to the machine: no test pulls the plug, and the database is made anew each time."""
     with psycopg.connect(embedded.urls(test_settings.DATA)[0], autocommit=True) as server:
-        for name in ("fsync", "full_page_writes", "synchronous_commit"):
+        server.execute("ALTER SYSTEM RESET ALL")
+        for name in ("fsync", "full_page_writes"):
             server.execute(f"ALTER SYSTEM SET {name} = off")
         server.execute("SELECT pg_reload_conf()")
 
