@@ -27,6 +27,7 @@ logger = logging.getLogger(__name__)
 
 THREADS = 16
 LONGEST_DRAIN_S = 7.0  # with the requests under way then, it ends within a worker's 20 s of grace
+LEAST_SHARE = 8  # of a Connection where many have something due: claiming costs as much for one row as for eight
 LEAST_LEASE_S = 13.0  # a request that starts later could outlive its lease
 GATHER_S = 0.015  # answers of so long are written down together: a transaction each would cost more than the requests
 WATCH_S = 0.5  # between looks for more to send while requests are under way
@@ -83,12 +84,15 @@ def _finished(running: dict[Future[Result], Claimed], held_up: bool, ends_at: fl
 
 def _claim(room: int) -> tuple[list[Claimed], bool]:
     """Share the room fairly among the Connections with something due; tells also whether any of them is held up."""
-    targets = queue.due_connections()[:room]
+    targets = queue.due_connections()
     claimed: list[Claimed] = []
     held_up = False
     for index, target in enumerate(targets):
+        left = room - len(claimed)
+        if not left:
+            break
         token = _token(target)
-        share = (room - len(claimed)) // (len(targets) - index)
+        share = min(left, max(LEAST_SHARE, left // (len(targets) - index)))
         taken = queue.claim(target, share, token) if token else []
         held_up |= not taken
         claimed += taken

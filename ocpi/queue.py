@@ -185,14 +185,13 @@ def oldest_due_s() -> float:
 def claim(target: Connection, limit: int, access_token: str) -> list[Claimed]:
     """Take up to `limit` due rows of one Connection, within its rate cap; one when its circuit is half open."""
     token, taken_at = uuid.uuid4(), time.monotonic()
-    with transaction.atomic(), connection.cursor() as cursor:
+    with transaction.atomic():
         allowed = min(limit, _allowance(target))
         if allowed < 1:
             return []
         is_probe = target.failures >= BREAKER_FAILURES
         parameters: dict[str, Any] = {"connection": target.pk, "limit": allowed, "lease_s": LEASE_S, "token": token}
-        cursor.execute(_CLAIM_PROBE if is_probe else _CLAIM, parameters)
-        taken = cursor.fetchall()
+        taken = sql.run(_CLAIM_PROBE if is_probe else _CLAIM, parameters).fetchall()
         _park([row[0] for row in taken if row[-1] >= CRASHES], target)
         rows = {row[0]: row[:-1] for row in taken if row[-1] < CRASHES}
         if not rows:
@@ -204,7 +203,7 @@ def claim(target: Connection, limit: int, access_token: str) -> list[Claimed]:
         ]
         needless = [one.id for one in claimed if one.is_news and not one.is_shown]
         if needless:
-            cursor.execute(_NOTHING_TO_SEND, [needless])
+            sql.run(_NOTHING_TO_SEND, [needless])
     return [one for one in claimed if one.id not in needless]
 
 
@@ -224,16 +223,21 @@ def _park(ids: list[int], target: Connection) -> None:
             cursor.execute(_PARK, [LONGEST_PARKED_S, PARKED_S, CRASHES, ids])
 
 
+_ALLOWANCE = """
+    SELECT allowance + extract(epoch FROM clock_timestamp() - allowance_at)::float * %s, clock_timestamp(), failures
+    FROM tenants_connection WHERE id = %s AND NOT is_paused AND NOT is_retired
+    AND (probe_at IS NULL OR probe_at <= clock_timestamp()) FOR NO KEY UPDATE SKIP LOCKED
+"""
+_SPEND = f"""
+    UPDATE tenants_connection SET allowance = %s, allowance_at = %s,
+        probe_at = CASE WHEN %s THEN statement_timestamp() + interval '{PROBE_S} s' ELSE probe_at END
+    WHERE id = %s
+"""
+
+
 def _allowance(target: Connection) -> int:
     """Lock the Connection and return how many requests it may start now; 0 also when another worker holds it."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT allowance + extract(epoch FROM clock_timestamp() - allowance_at)::float * %s, clock_timestamp(), failures"
-            " FROM tenants_connection WHERE id = %s AND NOT is_paused AND NOT is_retired"
-            " AND (probe_at IS NULL OR probe_at <= clock_timestamp()) FOR NO KEY UPDATE SKIP LOCKED",
-            [settings.NDW_RATE_CAP, target.pk],
-        )
-        row = cursor.fetchone()
+    row = sql.run(_ALLOWANCE, [settings.NDW_RATE_CAP, target.pk]).fetchone()
     if row is None:
         return 0
     allowance, target.allowance_at, target.failures = row
@@ -243,10 +247,7 @@ def _allowance(target: Connection) -> int:
 
 def _spend(target: Connection, count: int, is_probe: bool) -> None:
     """Take requests off the allowance; with one under way as a probe, the next may go PROBE_S later."""
-    spent: dict[str, Any] = {"allowance": target.allowance - count, "allowance_at": target.allowance_at}
-    if is_probe:
-        spent["probe_at"] = Now() + dt.timedelta(seconds=PROBE_S)
-    Connection.objects.filter(pk=target.pk).update(**spent)
+    sql.run(_SPEND, [target.allowance - count, target.allowance_at, is_probe, target.pk])
 
 
 def release(claimed: list[Claimed]) -> None:
@@ -445,8 +446,7 @@ def _note(target: Connection, results: list[Result]) -> None:
     elif faults:
         _note_faults(target, faults, is_served=is_served)
     elif is_served:
-        with connection.cursor() as cursor:
-            cursor.execute(_ALL_WELL, [target.pk])
+        sql.run(_ALL_WELL, [target.pk])
 
 
 def _note_faults(target: Connection, faults: list[Result], *, is_served: bool) -> None:

@@ -27,7 +27,7 @@ from tests.load.usage import Usage
 OURS = ("web", "worker", "imports", "beat", "relay", "postgres", "redis")
 NDW_S = 0.03  # until NDW answers
 CALM_PER_S, BURST_PER_S, STEADY_PER_S = 200 / 60, 2000 / 60, 200
-CRAWLS, CRAWL_EVERY_S = 2, 60
+CRAWLS, CRAWL_EVERY_S = 2, 300
 ALONE_S = 20
 SAMPLE = 2000
 _DELIVERED = """
