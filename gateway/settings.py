@@ -111,22 +111,27 @@ _ROLES = {
 }
 ROLE = env("GATEWAY_ROLE", default="")
 
+# PgBouncer's version, where it stands before the database in transaction mode: each transaction has whichever session is free, so
+# no cursor outlives it, the limits above are PgBouncer's to set (README), and statements are prepared from 1.21 on only.
+PGBOUNCER = env("PGBOUNCER", default="")
+_prepares = not PGBOUNCER or [int(part) for part in PGBOUNCER.split(".")[:2]] >= [1, 21]
+
 # Without DATABASE_URL and REDIS_URL the embedded servers of GATEWAY_DATA are meant; manage.py and `make run` set both.
 DATABASES = {"default": env.db_url("DATABASE_URL", default="postgresql:///gateway?user=gateway")}
 DATABASES["default"] |= {
     "CONN_MAX_AGE": 60,
     "CONN_HEALTH_CHECKS": True,
+    "DISABLE_SERVER_SIDE_CURSORS": bool(PGBOUNCER),
     "OPTIONS": {
         "connect_timeout": 3,
-        # For tenants.sql. PgBouncer needs max_prepared_statements, and options among its ignore_startup_parameters.
-        "prepare_threshold": 5,
+        "prepare_threshold": 5 if _prepares else None,  # for tenants.sql
         "application_name": "gateway",
         "keepalives_idle": 15,
         "keepalives_interval": 5,
         "keepalives_count": 3,
         "tcp_user_timeout": 10_000,  # ms without an answer to what was sent: the server's host is gone
         # A process that is frozen, or whose host is gone, in the middle of a transaction holds its locks no longer.
-        "options": "-c idle_in_transaction_session_timeout=10s" + _ROLES.get(ROLE, ""),
+        **({} if PGBOUNCER else {"options": "-c idle_in_transaction_session_timeout=10s" + _ROLES.get(ROLE, "")}),
         **DATABASES["default"].get("OPTIONS", {}),
     },
 }
