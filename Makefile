@@ -64,7 +64,7 @@ fuzz: $(STAMP) ## 100,000 generated requests, 10,000 attempts at another's data,
 	@ATTEMPTS=10000 $(BIN)/python -m pytest -q tests/test_isolation_matrix.py
 	@$(BIN)/python -m tests.door $(DOOR)
 
-test-edge: $(STAMP) ## odd framing and slow clients through nginx (Debian: nginx-light)
+test-edge: $(STAMP) ## odd framing and slow clients through nginx, everything through PgBouncer (Debian: nginx-light, pgbouncer)
 	@$(BIN)/python -m pytest tests/edge
 
 lock: ## make requirements.lock anew from pyproject.toml (needs uv)

@@ -67,6 +67,7 @@ class BackupError(Exception):
 
 def make(path: Path) -> dict[str, Any]:
     """Write `path` and its manifest, whole or not at all, readable by us only; return the manifest. Raises BackupError."""
+    refuse_pooler()
     half = path.with_name(path.name + ".part")
     with _snapshot() as name:
         manifest = _manifest()
@@ -190,6 +191,21 @@ def load(path: Path) -> None:
         if psql.wait() or not is_whole:
             said.seek(0)
             raise BackupError("Nothing was changed: " + said.read().decode(errors="replace").strip()[-2000:])
+
+
+def refuse_pooler() -> None:
+    """Let pg_dump and psql nowhere but to PostgreSQL: what they set stays in the session. Raises BackupError.
+
+    PgBouncer would hand their empty search_path to an upload. It is seen by the process id, which it makes up.
+    """
+    connection.ensure_connection()
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_backend_pid()")
+        (pid,) = cursor.fetchone()
+    if pid != connection.connection.info.backend_pid:
+        raise BackupError(
+            "DATABASE_URL leads to PgBouncer: give this command that of PostgreSQL itself, without PGBOUNCER."
+        )
 
 
 # --- Programs ----------------------------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ A missing variable does not stop the import: `ocpi.checks` names it (ocpi.E001) 
 """
 
 import random
+import re
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -111,36 +112,52 @@ _ROLES = {
 }
 ROLE = env("GATEWAY_ROLE", default="")
 
+# PgBouncer's version, where it stands before the database in transaction mode: each transaction has whichever session is free, so
+# no cursor outlives it, the limits above are PgBouncer's to set (README), and statements are prepared from 1.21 on only.
+PGBOUNCER = env("PGBOUNCER", default="")
+_version = re.match(r"(\d+)\.(\d+)", PGBOUNCER)
+_prepares = not PGBOUNCER or (_version is not None and tuple(map(int, _version.groups())) >= (1, 21))
+
 # Without DATABASE_URL and REDIS_URL the embedded servers of GATEWAY_DATA are meant; manage.py and `make run` set both.
 DATABASES = {"default": env.db_url("DATABASE_URL", default="postgresql:///gateway?user=gateway")}
 _OPTIONS = {
     "connect_timeout": 3,
-    # For tenants.sql. PgBouncer needs max_prepared_statements, and options among its ignore_startup_parameters.
-    "prepare_threshold": 5,
     "application_name": "gateway",
     "keepalives_idle": 15,
     "keepalives_interval": 5,
     "keepalives_count": 3,
     "tcp_user_timeout": 10_000,  # ms without an answer to what was sent: the server's host is gone
-    # A process that is frozen, or whose host is gone, in the middle of a transaction holds its locks no longer.
-    "options": "-c idle_in_transaction_session_timeout=10s" + _ROLES.get(ROLE, ""),
 }
+# A process that is frozen, or whose host is gone, in the middle of a transaction holds its locks no longer.
+_LIMITS = "-c idle_in_transaction_session_timeout=10s" + _ROLES.get(ROLE, "")
 DATABASES["default"] |= {
     "CONN_MAX_AGE": 60,
     "CONN_HEALTH_CHECKS": True,
-    "OPTIONS": {**_OPTIONS, **DATABASES["default"].get("OPTIONS", {})},
+    "DISABLE_SERVER_SIDE_CURSORS": bool(PGBOUNCER),
+    "OPTIONS": {
+        **_OPTIONS,
+        "prepare_threshold": 5 if _prepares else None,  # for tenants.sql
+        **({} if PGBOUNCER else {"options": _LIMITS}),
+        **DATABASES["default"].get("OPTIONS", {}),
+    },
 }
 # What pulls are read from while it knows all that the primary does (ocpi.replica). It is given up early: the primary is there.
 REPLICA_URL = env("REPLICA_URL", default="")
 if REPLICA_URL.startswith(("postgres://", "postgresql://")):
     DATABASES["replica"] = env.db_url("REPLICA_URL")
-    _OPTIONS |= {"connect_timeout": 2, "tcp_user_timeout": 2_000}
+    _theirs = DATABASES["replica"].get("OPTIONS", {})
     DATABASES["replica"] |= {
         "CONN_MAX_AGE": 60,
-        "OPTIONS": {**_OPTIONS, **DATABASES["replica"].get("OPTIONS", {})},
+        "OPTIONS": {
+            **_OPTIONS,
+            "prepare_threshold": 5,
+            "connect_timeout": 2,
+            "tcp_user_timeout": 2_000,
+            **_theirs,
+            "options": _theirs.get("options", _LIMITS) + " -c default_transaction_read_only=on",
+        },
         "TEST": {"MIRROR": "default"},
     }
-    DATABASES["replica"]["OPTIONS"]["options"] += " -c default_transaction_read_only=on"
     DATABASE_ROUTERS = ["ocpi.replica.Router"]
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 REDIS_URL = env("REDIS_URL", default="")

@@ -5,8 +5,8 @@ python -m tests.load --sizes 0.2 1 5          the same with a fifth and with fiv
 python -m tests.load --sizes 0.05 --minutes 0.5 --calm-minutes 0.5      to see it work
 
 Every size: bulk upload of everything, calm (200 changes a minute, every other minute 2,000), steady (200 changes a second,
-with two crawls of everything by NDW at the same time, every five minutes), then each part alone and flat out. Exit 1 when NDW lacks
-anything in the end, a change took over a minute, or an upload or a crawl went wrong.
+with two crawls of everything by NDW at the same time, every five minutes), then each part alone and flat out. Exit 1 when NDW
+lacks anything in the end, a change took over a minute, or an upload or a crawl went wrong.
 """
 
 import argparse

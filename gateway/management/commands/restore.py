@@ -46,6 +46,7 @@ class Command(BaseCommand):
         """Do it, and say what a person has to look at. Raises CommandError; then nothing has been changed."""
         path: Path = options["file"].resolve()
         try:
+            backups.refuse_pooler()
             manifest = backups.read_manifest(path)
             self.check_keys(manifest, anyway=options["other_keys"])
             _check_code(manifest)
