@@ -96,17 +96,28 @@ def _snapshot() -> Iterator[str]:
         yield cursor.fetchone()[0]
 
 
+# Of FIELD_KEYS only those with which something is sealed: after `reencrypt` a backup does without the older ones.
+_SEALED_WITH = """
+    SELECT split_part(client_secret_sealed, '.', 2) FROM tenants_serviceaccount WHERE client_secret_sealed <> ''
+    UNION SELECT split_part(token_sealed, '.', 2) FROM ocpi_source WHERE token_sealed <> ''
+"""
+
+
 def _manifest() -> dict[str, Any]:
     with connection.cursor() as cursor:
         cursor.execute("SELECT clock_timestamp(), current_setting('server_version')")
         at, version = cursor.fetchone()
+        cursor.execute(_SEALED_WITH)
+        used = {kid for (kid,) in cursor.fetchall()}
+    keys = fingerprints()
+    keys["FIELD_KEYS"] = {kid: mark for kid, mark in keys["FIELD_KEYS"].items() if kid in used}
     applied = sorted(MigrationRecorder(connection).applied_migrations())
     return {
         "made_at": at.isoformat(timespec="seconds"),
         "postgresql": version,
         "migrations": dict(applied),  # the last of each app
         "counts": counts(),
-        "keys": fingerprints(),
+        "keys": keys,
     }
 
 

@@ -125,7 +125,7 @@ def somebody_watches(**kwargs: Any) -> list[CheckMessage]:
         found.append(Warning("DATABASE_URL or REDIS_URL names no server of its own.", id="ocpi.W016"))
     for name, server in (("DATABASE_URL", database), ("REPLICA_URL", settings.DATABASES.get("replica", {}))):
         sealed = server.get("OPTIONS", {}).get("sslmode") in ("require", "verify-ca", "verify-full")
-        if "." in server.get("HOST", "") and not sealed:
+        if "." in server.get("HOST", "").removeprefix("127.0.0.1") and not sealed:
             hint = "Add ?sslmode=verify-full: what lies between may read everything."
             found.append(Warning(f"{name} leads over a network without TLS.", hint=hint, id="ocpi.W017"))
     return found

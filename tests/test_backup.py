@@ -176,7 +176,7 @@ def sql(file: Path) -> str:
 
 
 @pytest.fixture
-def made(cpo, file) -> Path:
+def made(cpo, connection, file) -> Path:
     """A backup; since then there is a Location more."""
     factories.put_location(cpo)
     run("backup", str(file))
@@ -239,6 +239,15 @@ def test_restore_is_content_with_a_newer_key_in_front(cpo, connection, file, set
     settings.FIELD_KEYS = ["t2:" + "A" * 43 + "=", *settings.FIELD_KEYS]
 
     assert "cannot be read" not in run("restore", str(file), "--force")
+
+
+def test_backup_after_reencrypt_does_without_the_older_key(cpo, connection, file, settings):
+    settings.FIELD_KEYS = ["t2:" + "A" * 43 + "=", *settings.FIELD_KEYS]
+    run("reencrypt")
+    run("backup", str(file))
+    settings.FIELD_KEYS = settings.FIELD_KEYS[:1]
+
+    assert "FIELD_KEYS" not in run("restore", str(file), "--force")
 
 
 def test_restore_refuses_a_file_that_is_not_what_was_written(made):

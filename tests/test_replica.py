@@ -113,6 +113,11 @@ def is_used(pull: Caller) -> Callable[[], bool]:
     return partial(is_replica, partial(pull.get, "/locations"))
 
 
+def told(caplog: pytest.LogCaptureFixture) -> list[str]:
+    """Return what was said of the replica."""
+    return [line.message for line in caplog.records if (line.name, line.levelno) == ("ocpi.replica", logging.WARNING)]
+
+
 def names(pull: Caller) -> list[str]:
     return [one["name"] for one in pull.get("/locations").envelope["data"]]
 
@@ -156,9 +161,8 @@ def test_replica_that_replays_nothing_is_left(standby, cpo, pull, caplog):
 
     assert [(len(page.envelope["data"]), page.headers["X-Total-Count"]) for page in pages] == [(2, "2")] * 2
     assert not is_used(pull)()
-    (line,) = caplog.records
-    assert (line.name, line.levelno) == ("ocpi.replica", logging.WARNING)
-    assert line.message.startswith("replica left, pulls read the primary: it lags behind ")
+    (line,) = told(caplog)
+    assert line.startswith("replica left, pulls read the primary: it lags behind ")
 
 
 def test_replica_that_is_killed_is_left_and_used_again(standby, cpo, pull, caplog):
@@ -173,7 +177,7 @@ def test_replica_that_is_killed_is_left_and_used_again(standby, cpo, pull, caplo
     replica.state.rests_until = 0.0
     stage.wait_for(is_used(pull))
 
-    assert [line.message.split(",")[0] for line in caplog.records][:2] == ["replica left", "replica used again"]
+    assert [line.split(",")[0] for line in told(caplog)][:2] == ["replica left", "replica used again"]
     assert standby.ask("SELECT pg_is_in_recovery()")
 
 
@@ -187,7 +191,7 @@ def test_replica_that_is_frozen_is_left(standby, cpo, pull, caplog):
     caplog.clear()
 
     assert not is_used(pull)()
-    assert [line.message for line in caplog.records] == ["replica left, pulls read the primary: it does not answer"]
+    assert told(caplog) == ["replica left, pulls read the primary: it does not answer"]
     thaw.cancel()
     standby.signal(signal.SIGCONT)
 
@@ -214,10 +218,8 @@ def test_replica_that_cancels_a_read_is_left(standby, cpo, pull, caplog):
     cleaning.join()
 
     assert found == (1, "")
-    (line,) = caplog.records
-    assert line.message.startswith(
-        "replica left, pulls read the primary: canceling statement due to conflict with recovery"
-    )
+    (line,) = told(caplog)
+    assert line.startswith("replica left, pulls read the primary: canceling statement due to conflict with recovery")
 
 
 def test_replica_that_is_a_primary_is_left(standby, cpo, pull, monkeypatch, caplog):
@@ -228,9 +230,7 @@ def test_replica_that_is_a_primary_is_left(standby, cpo, pull, monkeypatch, capl
     )
 
     assert not is_used(pull)()
-    assert [line.message for line in caplog.records] == [
-        "replica left, pulls read the primary: it is no standby any more"
-    ]
+    assert told(caplog) == ["replica left, pulls read the primary: it is no standby any more"]
 
 
 def test_replica_of_another_primary_is_left(standby, cpo, pull, monkeypatch, tmp_path, caplog):
@@ -243,9 +243,7 @@ def test_replica_of_another_primary_is_left(standby, cpo, pull, monkeypatch, tmp
     with embedded.running(tmp_path, create=True):
         assert not is_used(pull)()
 
-    assert [line.message for line in caplog.records] == [
-        "replica left, pulls read the primary: it is no standby of the primary"
-    ]
+    assert told(caplog) == ["replica left, pulls read the primary: it is no standby of the primary"]
 
 
 def test_replica_shows_a_tenant_its_own_rows_and_takes_no_writes(standby, cpo, rival, pull):
