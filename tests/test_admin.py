@@ -150,6 +150,16 @@ def test_every_form_to_add_opens(boss):
         assert boss.get(url(model, "add")).status_code == (403 if model in [*READ_ONLY, LogEntry] else 200), model
 
 
+@pytest.mark.parametrize(
+    ("term", "found"), [("NL-EXA", ["NL-EXA"]), ("nl-r", ["NL-RIV"]), ("BE-EXA", []), ("exa", ["NL-EXA"])]
+)
+def test_tenant_is_found_by_its_party_as_it_is_written(boss, cpo, rival, term, found):
+    asked = {"app_label": "tenants", "model_name": "token", "field_name": "tenant", "term": term}
+    answer = boss.get("/admin/autocomplete/", asked).json()
+
+    assert [one["text"] for one in answer["results"]] == found
+
+
 def test_every_filter_and_search_works(boss):
     fill(range(1))
     for model in MODELS:

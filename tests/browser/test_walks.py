@@ -1,9 +1,8 @@
 """What an operator does, from end to end, in a browser: the gateway, its workers and NDW are real processes."""
 
 import re
-from contextlib import suppress
 
-from playwright.sync_api import Locator, Page, TimeoutError, expect
+from playwright.sync_api import Locator, Page, expect
 
 from tests.browser.conftest import log_in
 from tests.browser.looking import sound
@@ -45,16 +44,8 @@ def follow(page: Page, row: Locator) -> None:
 def choose(page: Page, name: str, words: str) -> None:
     """Choose in a field that searches."""
     page.locator(f"#select2-id_{name}-container").click()
-    found = page.locator(".select2-results__option", has_text=words).first
-    for _ in range(
-        3
-    ):  # a kept connection that the server closes meanwhile is an error to its script, which asks once only
-        page.locator(".select2-search__field").fill("")
-        page.locator(".select2-search__field").fill(words)
-        with suppress(TimeoutError):
-            found.wait_for(timeout=5000)
-            break
-    found.click()
+    page.locator(".select2-search__field").fill(words)
+    page.locator(".select2-results__option", has_text=words).first.click()
 
 
 def at_ndw(cpo: Cpo, ocpi_id: str) -> dict | None:
