@@ -23,6 +23,7 @@ from gateway.supervisor import Child, Supervisor, is_ready, processes
 from ocpi import rules, store
 from ocpi.models import Location
 from tenants.models import Tenant
+from tests.load import usage
 
 
 @dataclass
@@ -87,15 +88,11 @@ class Server:
 
     def pids(self) -> list[int]:
         """Return its process and all below it."""
-        found = [self.child.process.pid] if self.child.process else []
-        for pid in found:  # grows as it goes
-            found += [int(one) for one in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-        return found
+        return usage.family(self.child.process.pid) if self.child.process else []
 
     def cpu_s(self) -> float:
         """Return the CPU time used so far."""
-        stats = [Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split() for pid in self.pids()]
-        return sum(int(stat[11]) + int(stat[12]) for stat in stats) / os.sysconf("SC_CLK_TCK")
+        return sum(map(usage.cpu_s, self.pids()))
 
     def memory_mb(self) -> float:
         """Return the memory of the largest of its processes."""

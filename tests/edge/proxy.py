@@ -19,7 +19,7 @@ TEMPLATES = ROOT / "gateway" / "nginx"
 
 
 @contextmanager
-def nginx(upstream_port: int) -> Iterator[str]:
+def nginx(upstream_port: int, trusted_proxy: str = "192.0.2.1") -> Iterator[str]:
     """Run nginx with our templates before a web server; yield its address. Fails where nginx is not installed."""
     assert NGINX, "nginx is not installed (Debian: apt-get install nginx-light)"
     with socket.socket() as probe:
@@ -27,7 +27,7 @@ def nginx(upstream_port: int) -> Iterator[str]:
         port = probe.getsockname()[1]
     with TemporaryDirectory(prefix="edge-") as folder:
         os.chmod(folder, 0o755)
-        _write(Path(folder), port, upstream_port)
+        _write(Path(folder), port, upstream_port, trusted_proxy)
         with open(f"{folder}/output", "w") as output:
             process = subprocess.Popen(
                 [str(NGINX), "-p", folder, "-c", f"{folder}/nginx.conf"],
@@ -41,10 +41,10 @@ def nginx(upstream_port: int) -> Iterator[str]:
             process.wait()
 
 
-def _write(folder: Path, port: int, upstream_port: int) -> None:
+def _write(folder: Path, port: int, upstream_port: int, trusted_proxy: str) -> None:
     """Write what the image's entry point makes of the templates, and nginx.conf with a folder of its own."""
     for template in TEMPLATES.glob("*.template"):
-        text = template.read_text().replace("${FORWARDED_PROTO}", "http")
+        text = template.read_text().replace("${FORWARDED_PROTO}", "http").replace("${TRUSTED_PROXY}", trusted_proxy)
         text = text.replace("/etc/nginx/conf.d/", f"{folder}/").replace("web:8000", f"127.0.0.1:{upstream_port}")
         (folder / template.stem).write_text(re.sub(r"listen 8080\b", f"listen 127.0.0.1:{port}", text))
     temporary = " ".join(

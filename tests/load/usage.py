@@ -3,7 +3,7 @@
 import os
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -32,7 +32,7 @@ class Usage:
 
     def cpu_s(self) -> Counter[str]:
         """Return the CPU seconds used so far, by name."""
-        return Counter({name: sum(map(_cpu_s, family(root))) for name, root in self.roots().items()})
+        return Counter({name: sum(map(cpu_s, family(root))) for name, root in self.roots().items()})
 
     def memory_mb(self) -> dict[str, float]:
         """Return what each uses now: what it shares with others is divided among them (PSS)."""
@@ -44,7 +44,7 @@ class Usage:
                 self.most_mb[name] = max(mb, self.most_mb.get(name, 0.0))
 
 
-def family(root: int) -> Iterable[int]:
+def family(root: int) -> list[int]:
     """Return a process and all below it."""
     found = [root]
     for pid in found:  # grows as it goes
@@ -54,8 +54,8 @@ def family(root: int) -> Iterable[int]:
     return found
 
 
-def _cpu_s(pid: int) -> float:
-    """Return user and system time, with those of children it has waited for."""
+def cpu_s(pid: int) -> float:
+    """Return user and system time in seconds, with those of children it has waited for."""
     with suppress(OSError, IndexError):
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
         return sum(map(int, fields[11:15])) / TICK
