@@ -73,7 +73,7 @@ class _Round:
         self.usage: Usage
 
     def processes(self) -> dict[str, int]:
-        """Return the first process of each kind; `load` is this one, with NDW's crawlers."""
+        """Return the first process of each kind, and of the servers."""
         found = {child.name: child.process.pid for child in self.stage.supervisor.children if child.process}
         servers = {"postgres": self.stage.folder.postgres_pid(), "redis": self.stage.folder.redis_pid()}
         return found | {name: pid for name, pid in servers.items() if pid}
