@@ -8,7 +8,7 @@ Source: OCPI 2.2.1 mod_locations, "Flow and Lifecycle", "PUT Method"; protocol Â
 
 import datetime as dt
 import re
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import dataclass, field
 
 from ocpi.envelope import timestamp
@@ -116,14 +116,18 @@ class Merge:
         """Add a warning to the answer."""
         self.notes.append(rule.at(path, **values))
 
-    def location(self, old: dict, new: dict, own: str) -> dict:
-        """Return the Location to store when `new` (sent with `own` as last_updated) replaces `old`."""
+    def location(self, old: dict, new: dict, own: str, named: Container[str] | None = None) -> dict:
+        """Return the Location to store when `new` (sent with `own` as last_updated) replaces `old`.
+
+        Of a PATCH `named` holds the uids in lower case of the EVSEs it brings; the others are there as they were stored.
+        """
         new = {**new, "id": old["id"]}
         old_evses = {evse["uid"].lower(): evse for evse in old.get("evses") or []}
         evses = []
         for index, evse in enumerate(new.get("evses") or []):
-            stored = old_evses.pop(evse["uid"].lower(), None)
-            evses.append(self.evse(stored, evse, f"/evses/{index}"))
+            uid = evse["uid"].lower()
+            is_sent = named is None or uid in named
+            evses.append(self.evse(old_evses.pop(uid, None), evse, f"/evses/{index}", is_sent=is_sent))
         evses += [self._missing(evse, own) for evse in old_evses.values()]
         if evses:
             new["evses"] = evses
@@ -146,16 +150,19 @@ class Merge:
         new = {**location, "evses": evses}
         return self._settle("", location, new, self.sent_before("", location), "evses")
 
-    def evse(self, old: dict | None, new: dict, path: str, own: str = "") -> dict:
+    def evse(self, old: dict | None, new: dict, path: str, own: str = "", *, is_sent: bool = True) -> dict:
         """Return the EVSE to store: `new` (sent with `own` as last_updated) over `old`, or `old` where that is newer."""
         own = own or new["last_updated"]
         if old is None:
             return new
         key = old["uid"].lower()
+        sent = self.sent_before(key, old)
         if new == old:
             self.keep(key)
+            if is_sent:  # the same as we serve, but perhaps newer than what was sent before
+                self.sent.pop(key, None)
+                self.remember(key, latest(own, sent), old["last_updated"])
             return old
-        sent = self.sent_before(key, old)
         if order(own) < order(sent):
             self.note(path, uploads.STALE_EVSE)
             own, new = sent, {**old, "connectors": _newer_connectors(old, new)}

@@ -7,7 +7,7 @@ Source: OCPI 2.2.1 mod_locations and mod_tariffs, Receiver interface; design §3
 """
 
 import datetime as dt
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -165,7 +165,8 @@ def patch_location(tenant: Tenant, location_id: str, patch: object) -> Outcome:
     with tenant.transaction():
         row = rows.lock("location", tenant, location_id) or _unknown("Location")
         verdict, own = _patched("location", row, "", orjson.loads(row.body), patch)
-        return _of_known(tenant, _replace_location(tenant, row, verdict, own))
+        named = {evse["uid"].strip(" ").lower() for evse in patch.get("evses") or ()}  # type: ignore[attr-defined]
+        return _of_known(tenant, _replace_location(tenant, row, verdict, own, named))
 
 
 def _of_known(tenant: Tenant, plan: _Plan) -> Outcome:
@@ -254,11 +255,13 @@ def _gone(kind: rules.Kind, patch: Any, document: dict) -> tuple[str, ...]:
     return tuple(f"{place}/" for place in places)
 
 
-def _replace_location(tenant: Tenant, row: Row, verdict: rules.Verdict, own: str) -> _Plan:
+def _replace_location(
+    tenant: Tenant, row: Row, verdict: rules.Verdict, own: str, named: Container[str] | None = None
+) -> _Plan:
     old, document = orjson.loads(row.body), verdict.document
     merge = _merge(row)
     _refuse_stale("Location", own, merge.sent_before("", old))
-    new = merge.location(old, document, own)
+    new = merge.location(old, document, own, named)
     checked = verdict if new == document else rules.check("location", new)
     plan = _plan_write(tenant, row, old, checked, merge, verdict.unknown)
     plan.outcome.findings = checked.gaps + verdict.warnings + merge.notes + plan.outcome.findings

@@ -81,6 +81,14 @@ def test_documents_an_older_connector_does_not_replace_a_newer_one():
     assert notes(merge) == [("S-stale", "/evses/0/connectors/0")]
 
 
+def test_documents_an_evse_sent_again_as_it_is_served_counts_as_sent_then():
+    stored = location(5, evse(5, connectors=[connector(5)]))
+
+    _, merge = put(stored, location(6, evse(5, connectors=[connector(5)])), {"e1": T[1]})
+
+    assert merge.sent == {}
+
+
 def test_documents_equal_time_and_other_content_is_applied():
     merged, merge = put(location(1, evse(1)), location(1, evse(1, status="BLOCKED")))
 

@@ -416,6 +416,17 @@ def test_stale_is_judged_by_what_the_cpo_sent_not_by_what_is_served(cpo, upload,
     assert stored.document(cpo)["evses"][0]["status"] == "AVAILABLE"
 
 
+@pytest.mark.parametrize(("brings", "code"), [(["name", "evses"], 2001), (["name"], 1000)], ids=["named", "not named"])
+def test_stale_is_judged_by_what_a_patch_brought_though_it_changed_nothing(cpo, upload, shown, brings, code):
+    upload.put(CONNECTOR, later(connector_body(max_amperage=16)))  # the EVSE is served as of then, and was sent before
+    whole = {"name": "Neude", "evses": stored.document(cpo)["evses"]}
+    upload.patch(LOC, {name: whole[name] for name in brings} | {"last_updated": LAST})
+
+    response = upload.patch(EVSE, {"status": "CHARGING", "last_updated": "2026-03-02T09:30:00Z"})
+
+    assert answer(response) == (200, code)
+
+
 def test_served_times_never_go_backwards(cpo, upload, shown):
     times = []
     for body in (

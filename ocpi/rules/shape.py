@@ -147,6 +147,8 @@ def _mend(document: Any, details: ErrorDetails, done: repairs.Repairs, unknown: 
         else:
             unknown[pointer(*steps)] = _storable(value)
         return True
+    if not steps:
+        return False  # what is no object at all; a text among them would be trimmed into its own place
     meant, rule = repairs.meant(details["type"], steps, given)
     if meant is None:
         return False
