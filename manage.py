@@ -18,6 +18,12 @@ NO_SERVERS = {
     *("help", "version", "check", "diffsettings", "collectstatic", "findstatic", "spectacular", "rules"),
     *("makemessages", "compilemessages", "makemigrations", "startapp", "startproject"),
 }
+# What a shell may have of a gateway that runs for real: the demo must neither reach it nor write to anybody.
+OF_A_REAL_ONE = {
+    *("DATABASE_URL", "REDIS_URL", "REPLICA_URL", "PGBOUNCER", "PROMETHEUS_MULTIPROC_DIR"),
+    *("SECRET_KEY", "SECRET_KEY_FALLBACKS", "FIELD_KEYS", "TOKEN_PEPPER", "SIGNING_KEYS", "METRICS_TOKEN"),
+    *("PUBLIC_URL", "ALLOWED_HOSTS", "HAS_PROXY", "ADMIN_SECOND_FACTOR", "WEB_PROCESSES", "ALERT_EMAILS", "EMAIL_URL"),
+}
 
 
 def main() -> None:
@@ -40,6 +46,8 @@ def _surround(stack: ExitStack, arguments: list[str]) -> None:
     if command.startswith("-"):
         return
     if command == "demo":
+        for name in OF_A_REAL_ONE:
+            os.environ.pop(name, None)
         os.environ["GATEWAY_DATA"] = stack.enter_context(tempfile.TemporaryDirectory(prefix="gateway-demo-"))
     data = embedded.data_folder()
     if command in OWN_SERVERS:

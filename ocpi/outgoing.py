@@ -11,7 +11,7 @@ import io
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import requests
@@ -110,6 +110,13 @@ class _Adapter(HTTPAdapter):
         self.poolmanager.pool_classes_by_scheme = {"http": _Pool, "https": _TlsPool}
 
 
+class _Session(requests.Session):
+    """Does not even look where a redirect leads: requests would read and unpack its whole body for that."""
+
+    def resolve_redirects(self, *args: Any, **kwargs: Any) -> Iterator[requests.Response]:
+        return iter(())
+
+
 def send(
     method: str, url: str, headers: dict[str, str], body: bytes | None = None, *,
     allows: Allows, connect_s: float, read_s: float, total_s: float,
@@ -130,7 +137,7 @@ def _session(allows: Allows) -> requests.Session:
     """Return this thread's own session of those who allow the same: it keeps its connections alive."""
     sessions = _local.__dict__.setdefault("sessions", {})
     if allows not in sessions:
-        session = sessions[allows] = requests.Session()
+        session = sessions[allows] = _Session()
         session.trust_env = False
         session.mount("https://", _Adapter())
         session.mount("http://", _Adapter())

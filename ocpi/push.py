@@ -17,6 +17,7 @@ from functools import cache
 from typing import Any
 
 import orjson
+from django.conf import settings
 
 from ocpi import documents, doorbell, meters, ndw, queue, rulings, tokens
 from ocpi.queue import Claimed, Result
@@ -28,11 +29,17 @@ logger = logging.getLogger(__name__)
 THREADS = 16
 LONGEST_DRAIN_S = 7.0  # with the requests under way then, it ends within a worker's 20 s of grace
 LEAST_SHARE = 8  # of a Connection where many have something due: claiming costs as much for one row as for eight
+SLOW_MS = 1000.0
+SLOW_SHARE = THREADS * 3 // 4  # requests under way of all Connections together that are slow, or not known yet
 LEAST_LEASE_S = 13.0  # a request that starts later could outlive its lease
 GATHER_S = 0.015  # answers of so long are written down together: a transaction each would cost more than the requests
 WATCH_S = 0.5  # between looks for more to send while requests are under way
 LOOK_S = 0.03  # between looks at a queue that a rate cap, a token or another object holds up
 PATIENCE_S = 1.0  # of such looks; then the sweep comes back
+
+# Of a version too large for one request: at which try of ours NDW had how many EVSEs. A lease is too short for all of many.
+_pieces_sent: dict[tuple[int, int], tuple[int, int]] = {}
+_took_ms: dict[int, float] = {}  # a Connection's last request
 
 
 @cache
@@ -55,7 +62,7 @@ def drain(longest_s: float = LONGEST_DRAIN_S) -> int:
             if is_over:
                 queue.release([running.pop(future) for future in list(running) if future.cancel()])
             elif len(running) <= THREADS * 3 // 2:  # not only when the threads run dry
-                claimed, held_up = _claim(2 * THREADS - len(running))
+                claimed, held_up = _claim(2 * THREADS - len(running), running.values())
                 running |= {pool.submit(_attempt, one): one for one in claimed}
             if running:
                 gives_up_at = time.monotonic() + PATIENCE_S
@@ -82,21 +89,34 @@ def _finished(running: dict[Future[Result], Claimed], held_up: bool, ends_at: fl
     return wait(running, GATHER_S, ALL_COMPLETED).done
 
 
-def _claim(room: int) -> tuple[list[Claimed], bool]:
-    """Share the room fairly among the Connections with something due; tells also whether any of them is held up."""
-    targets = queue.due_connections()
+def _claim(room: int, running: Iterable[Claimed]) -> tuple[list[Claimed], bool]:
+    """Share the room fairly among the Connections with something due; tells also whether any of them is held up.
+
+    Those that take long get no more than their part of the threads: what is quick must not wait behind them.
+    """
+    targets = [
+        (target, _token(target)) for target in queue.due_connections()
+    ]  # tokens first: one may have to be waited for
+    slow_room = SLOW_SHARE - sum(_is_slow(one.connection) for one in running)
     claimed: list[Claimed] = []
     held_up = False
-    for index, target in enumerate(targets):
+    for index, (target, token) in enumerate(targets):
         left = room - len(claimed)
-        if not left:
-            break
-        token = _token(target)
         share = min(left, max(LEAST_SHARE, left // (len(targets) - index)))
+        if _is_slow(target):
+            share = min(share, slow_room)
+        if share < 1:
+            continue
         taken = queue.claim(target, share, token) if token else []
         held_up |= not taken
         claimed += taken
+        slow_room -= len(taken) if _is_slow(target) else 0
     return claimed, held_up
+
+
+def _is_slow(target: Connection) -> bool:
+    """Return True unless its last answer in this process was quick."""
+    return _took_ms.get(target.pk, SLOW_MS) >= SLOW_MS
 
 
 def _token(target: Connection) -> str | None:
@@ -108,6 +128,8 @@ def _token(target: Connection) -> str | None:
         _pause([target], str(error))
     except tokens.AccountRefused as error:
         _pause(target.service_account.connections.select_related("tenant"), str(error))
+    except Exception:  # one account must not stop the others
+        logger.exception("no access token for %s", target)
     return None
 
 
@@ -182,7 +204,12 @@ def _send(result: Result, body: bytes | None, *, is_part: bool) -> None:
         return
     result.http_status, result.ocpi_status = answer.http_status, answer.ocpi_status
     result.answer = answer.text.replace(token, "<access token>").replace("\x00", "�")[:2048]
-    result.ruling = rulings.judge(result.method, is_part=is_part, tries=result.claimed.attempts, answer=answer)
+    result.ruling = rulings.judge(result.method, is_part=is_part, tries=1, answer=answer)
+    if result.claimed.last_answer.startswith(
+        result.ruling.reason
+    ):  # the same once more; what else went wrong does not count
+        tries = result.claimed.attempts
+        result.ruling = rulings.judge(result.method, is_part=is_part, tries=tries, answer=answer)
 
 
 def _send_split(result: Result) -> None:
@@ -194,9 +221,18 @@ def _send_split(result: Result) -> None:
         _send_one(result, "PATCH", location)
         if result.ruling.do is Do.WHOLE:
             _send_one(result, "PUT", location)
-    for evse in evses:
+    try_before, done = _pieces_sent.pop((claimed.id, claimed.version), (0, 0))
+    if (
+        result.method == "PUT" or try_before != claimed.attempts - 1
+    ):  # NDW has a Location without EVSEs, or perhaps not ours
+        done = 0
+    for evse in evses[done:]:
         if result.ruling.do is Do.DELIVERED:
+            time.sleep(1 / settings.NDW_RATE_CAP)  # the claim has paid for one request
             _send_one(result, "PUT", evse, evse["uid"])
+            done += result.ruling.do is Do.DELIVERED
+    if result.ruling.do is Do.RETRY:
+        _pieces_sent[claimed.id, claimed.version] = claimed.attempts, done
 
 
 def _send_one(result: Result, method: str, document: dict, evse_uid: str | None = None) -> None:
@@ -225,6 +261,7 @@ def _write_down(results: list[Result]) -> list[Claimed]:
     unsent = [result.claimed for result in results if not result.request_id]
     results = [result for result in results if result.request_id]
     again: list[Claimed] = []
+    _took_ms.update((result.claimed.connection.pk, result.took_ms) for result in results)
     for result in results:
         if result.ruling.do in (Do.DELIVERED, Do.REJECTED):  # somebody who has looked at it, not a proxy on the way
             tokens.note_worked(result.claimed.connection.service_account, result.claimed.access_token)

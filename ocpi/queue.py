@@ -224,7 +224,8 @@ def _park(ids: list[int], target: Connection) -> None:
 
 
 _ALLOWANCE = """
-    SELECT allowance + extract(epoch FROM clock_timestamp() - allowance_at)::float * %s, clock_timestamp(), failures
+    SELECT allowance, extract(epoch FROM clock_timestamp() - allowance_at)::float, clock_timestamp(), failures,
+        extract(epoch FROM clock_timestamp() - probe_at)::float
     FROM tenants_connection WHERE id = %s AND NOT is_paused AND NOT is_retired
     AND (probe_at IS NULL OR probe_at <= clock_timestamp()) FOR NO KEY UPDATE SKIP LOCKED
 """
@@ -237,11 +238,16 @@ _SPEND = f"""
 
 def _allowance(target: Connection) -> int:
     """Lock the Connection and return how many requests it may start now; 0 also when another worker holds it."""
-    row = sql.run(_ALLOWANCE, [settings.NDW_RATE_CAP, target.pk]).fetchone()
+    row = sql.run(_ALLOWANCE, [target.pk]).fetchone()
     if row is None:
         return 0
-    allowance, target.allowance_at, target.failures = row
-    target.allowance = min(allowance, max(1.0, settings.NDW_RATE_CAP * BURST_S))
+    allowance, passed_s, target.allowance_at, target.failures, served_s = row
+    if passed_s < 0:  # the clock went back: nobody knows, and nobody shall wait until it is that late again
+        passed_s = 1.0
+    per_s = settings.NDW_RATE_CAP
+    if served_s is not None and target.failures < BREAKER_FAILURES:  # who is just back gets 1, 2, 4… a second
+        per_s = min(per_s, 2.0 ** min(served_s, 30.0))
+    target.allowance = min(allowance + passed_s * per_s, max(1.0, per_s * BURST_S))
     return min(int(target.allowance), 1) if target.failures >= BREAKER_FAILURES else int(target.allowance)
 
 
@@ -305,7 +311,8 @@ _REFUSED = """
 """
 _AGAIN = f"""
     UPDATE ocpi_push SET
-        due_at = clock_timestamp() + %(wait_s)s * interval '1 s', attempts = greatest(attempts - %(uncounted)s, 0),
+        due_at = clock_timestamp() + %(wait_s)s * interval '1 s',
+        attempts = CASE WHEN %(is_another)s THEN 1 ELSE greatest(attempts - %(uncounted)s, 0) END,
         last_answer = %(words)s, whole = true, evse_uid = NULL,
         doubt_until = CASE WHEN %(may_arrive)s THEN {_DOUBT} ELSE doubt_until END,
         crashes = 0, lease_until = NULL, lease_token = NULL, next_changed_at = NULL
@@ -396,8 +403,15 @@ def _completion(result: Result) -> dict[str, Any]:
         "tariff_ids": claimed.tariff_ids,
         "words": f"{ruling.reason} {result.answer}".strip()[:500],
         "uncounted": 1 if ruling.do in (Do.THROTTLED, Do.PAUSE) else 0,
+        "is_another": _is_another(result),
         "wait_s": _wait_s(claimed, ruling),
     }
+
+
+def _is_another(result: Result) -> bool:
+    """Return True for the first of the answers that are counted, whatever came before: an outage is not five bad answers."""
+    is_answered = result.ruling.do is Do.RETRY and result.http_status in (200, 201)
+    return is_answered and not result.claimed.last_answer.startswith(result.ruling.reason)
 
 
 def _wait_s(claimed: Claimed, ruling: Ruling) -> float:
@@ -430,9 +444,12 @@ def _attempt(result: Result) -> tuple[Any, ...]:
     )
 
 
-_ALL_WELL = """
-    UPDATE tenants_connection SET failures = 0, probe_at = NULL, same_refusals = 0, refusal_kind = ''
-    WHERE id = %s AND (failures > 0 OR same_refusals > 0)
+# An answer to what was sent before the circuit opened does not close it: NDW may have asked for a rest since.
+_ALL_WELL = f"""
+    UPDATE tenants_connection SET failures = 0, same_refusals = 0, refusal_kind = '',
+        probe_at = CASE WHEN failures >= {BREAKER_FAILURES} THEN clock_timestamp() ELSE probe_at END
+    WHERE id = %(id)s AND (failures > 0 OR same_refusals > 0)
+        AND (%(is_probe)s OR probe_at IS NULL OR probe_at <= clock_timestamp())
 """
 
 
@@ -440,13 +457,14 @@ def _note(target: Connection, results: list[Result]) -> None:
     """Let the Connection learn from its requests: pause, wait, open or close the circuit."""
     paused = [result for result in results if result.ruling.do is Do.PAUSE]
     faults = [result for result in results if result.ruling.do in (Do.RETRY, Do.THROTTLED, Do.QUARANTINED)]
-    is_served = any(result.ruling.do in (Do.DELIVERED, Do.REJECTED, Do.WHOLE) for result in results)
+    served = [result for result in results if result.ruling.do in (Do.DELIVERED, Do.REJECTED, Do.WHOLE)]
+    is_served = bool(served)
     if paused:
         target.pause(f"NDW refuses this Connection: {paused[0].ruling.reason}")
     elif faults:
         _note_faults(target, faults, is_served=is_served)
     elif is_served:
-        sql.run(_ALL_WELL, [target.pk])
+        sql.run(_ALL_WELL, {"id": target.pk, "is_probe": any(result.claimed.is_probe for result in served)})
 
 
 def _note_faults(target: Connection, faults: list[Result], *, is_served: bool) -> None:

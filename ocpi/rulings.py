@@ -95,7 +95,7 @@ def _judge_envelope(is_part: bool, tries: int, answer: Answer) -> Ruling:
     code = answer.ocpi_status
     if code is None or code // 1000 not in BY_OCPI_CLASS:
         do = Do.RETRY if tries < GARBLED_TRIES else Do.QUARANTINED
-        return Ruling(do, f"HTTP {answer.http_status} without a usable OCPI envelope")
+        return Ruling(do, "No usable OCPI envelope")
     if is_part and code == 2003:
         return Ruling(Do.WHOLE, "OCPI 2003")
     do = BY_OCPI_STATUS.get(code) or BY_OCPI_CLASS[code // 1000]
@@ -117,6 +117,6 @@ def _retry_after(answer: Answer) -> float | None:
     else:
         try:
             seconds = (parsedate_to_datetime(value) - dt.datetime.now(dt.UTC)).total_seconds()
-        except (ValueError, TypeError):
+        except (ValueError, TypeError, OverflowError):
             return None
     return min(max(seconds, 1.0), LONGEST_WAIT_S)

@@ -8,6 +8,7 @@ import json
 import logging
 import time
 from dataclasses import dataclass
+from urllib.parse import quote_plus
 
 from django.db import connection
 
@@ -19,6 +20,10 @@ logger = logging.getLogger(__name__)
 
 FETCH_LEASE_S, FETCH_REST_S = 10, 5
 RENEW_AT = 0.8  # of the life
+SILENT_S, SILENT_REST_S = (
+    1.0,
+    10.0,
+)  # a server that lets us wait in vain is left alone: its other accounts would wait too
 ASSUMED_LIFE_S, LONGEST_LIFE_S = 60, 86_400  # what an absurd or missing expires_in counts as; what is absurd
 LONGEST_TOKEN = 16_384
 
@@ -42,15 +47,22 @@ class _Cached:
 
 
 _cache: dict[int, _Cached] = {}
+_silent_until: dict[str, float] = {}  # by token URL (monotonic)
 
 
 def access_token(account: ServiceAccount) -> str | None:
-    """Return a token, or None while there is none to be had (IAM down, or another worker is fetching). Raises AccountRefused."""
+    """Return a token, or None while there is none to be had (IAM down, or another worker is fetching). Raises AccountRefused.
+
+    What this process remembers counts as long as the account, as it was just read, has the same: an operator may have
+    given it another client.
+    """
     cached = _cache.get(account.pk)
-    if cached and time.monotonic() < cached.renew_at:
+    if cached and cached.sealed == account.access_token_sealed and time.monotonic() < cached.renew_at:
         return cached.token
-    cached = _cache[account.pk] = _shared(account)
-    if time.monotonic() >= cached.renew_at and _may_fetch(account, cached.sealed):
+    shared = _shared(account)
+    cached = _cache[account.pk] = cached if cached and cached.sealed == shared.sealed else shared
+    is_silent = time.monotonic() < _silent_until.get(account.token_url, 0)
+    if time.monotonic() >= cached.renew_at and not is_silent and _may_fetch(account, cached.sealed):
         cached = _cache[account.pk] = _fetch(account) or cached
     return cached.token if time.monotonic() < cached.ends_at else None
 
@@ -121,11 +133,16 @@ def _fetch(account: ServiceAccount) -> _Cached | None:
     except (ndw.Insecure, secrets.Undecryptable) as error:
         raise AccountRefused(f"{account.token_url}: {error}") from error
     except ndw.NdwError as error:
+        if time.monotonic() - asked_at > SILENT_S:
+            _silent_until[account.token_url] = time.monotonic() + SILENT_REST_S
         _rest(account, str(error))
         return None
-    if answer.http_status in (400, 401, 403):
+    if answer.http_status in (400, 401, 403) or answer.http_status // 100 == 3:
         _rest(account, f"HTTP {answer.http_status}")
-        raise AccountRefused(f"{account.token_url} answered HTTP {answer.http_status}: {answer.text[:200]}")
+        words = answer.text
+        for secret in (account.client_secret, quote_plus(account.client_secret)):
+            words = words.replace(secret, "<client secret>")
+        raise AccountRefused(f"{account.token_url} answered HTTP {answer.http_status}: {words[:200]}")
     token, life_s = _read(answer)
     if not token:
         _rest(account, f"HTTP {answer.http_status} without an access token")

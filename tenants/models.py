@@ -413,7 +413,8 @@ class Connection(models.Model):
     """Deliver one tenant's changes to one environment of NDW.
 
     A Connection pauses itself when NDW refuses it as such (credentials, URL, certificate, party); a person resumes it. A
-    target that does not answer opens the circuit: until `probe_at` nothing is sent, then one request tries.
+    target that does not answer opens the circuit: until `probe_at` nothing is sent, then one request tries. Once it is
+    answered, `probe_at` is when: the rate grows from there.
     """
 
     tenant = models.ForeignKey(Tenant, models.PROTECT, related_name="connections", verbose_name=_("tenant"))
@@ -480,9 +481,9 @@ class Connection(models.Model):
         return "no answer" if self.failures else "sending"
 
     def pause(self, reason: str) -> None:
-        """Send nothing more until somebody resumes; changes go on being noted."""
+        """Send nothing more until somebody resumes; changes go on being noted. The reason may quote a stranger."""
         type(self).objects.filter(pk=self.pk, is_paused=False).update(
-            is_paused=True, paused_at=timezone.now(), pause_reason=reason[:500]
+            is_paused=True, paused_at=timezone.now(), pause_reason=reason.replace("\0", "�")[:500]
         )
 
     def resume(self) -> None:

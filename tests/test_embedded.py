@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import environ
@@ -14,6 +15,7 @@ import psycopg
 import pytest
 import redis
 
+import manage
 from gateway import embedded
 from gateway.servers import Folder, listens
 from gateway.supervisor import Child, Supervisor
@@ -196,6 +198,20 @@ def test_running_without_a_cluster_says_what_to_do(tmp_path):
         pass
 
     assert not (tmp_path / "no").exists()
+
+
+def test_demo_knows_nothing_of_a_gateway_that_runs_for_real(monkeypatch):
+    for name in manage.OF_A_REAL_ONE | {"GATEWAY_DATA"}:
+        monkeypatch.setenv(name, "of a real one")
+
+    with ExitStack() as stack:
+        manage._surround(stack, ["demo"])
+        data = os.environ["GATEWAY_DATA"]
+        found = {name: os.environ.get(name, "") for name in manage.OF_A_REAL_ONE}
+
+    assert (found["DATABASE_URL"], found["REDIS_URL"]) == embedded.urls(Path(data))
+    assert "gateway-demo-" in data
+    assert "of a real one" not in found.values()
 
 
 def test_manage_without_a_cluster_exits_with_one_line(tmp_path):

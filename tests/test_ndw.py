@@ -223,6 +223,16 @@ def test_ndw_redirect_is_not_followed(ndw, status):
     assert (answer.http_status, sent(ndw)) == (status, [("PUT", "/tariffs/NL/EXA/T1")])
 
 
+@pytest.mark.parametrize("location", ["http://[", "/caf\xe9", "http://10.0.0.1:99999999/"])
+def test_ndw_redirect_is_not_looked_into(ndw, location):
+    ndw.fail_next(302, headers={"Location": location}, body="x" * 1_000_000)
+
+    answer = send(f"{ndw.push_url}/tariffs/NL/EXA/T1")
+
+    assert (answer.http_status, answer.is_whole) == (302, False)
+    assert client.LARGEST_ANSWER < len(answer.text) < 2 * client.LARGEST_ANSWER
+
+
 def test_ndw_long_answer_is_not_read_to_its_end(ndw):
     ndw.fail_next("big", bytes=50_000_000)
 

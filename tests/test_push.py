@@ -439,14 +439,16 @@ def test_push_401_of_one_object_under_good_tokens_pauses_after_the_second_new_on
     assert len(ndw.token_calls) <= 3
 
 
-def test_push_dead_token_of_another_worker_is_not_yet_the_second_401(cpo, delivered, ndw):
+def test_push_dead_token_of_another_worker_is_not_yet_the_second_401(cpo, delivered, ndw, monkeypatch):
+    set_status(cpo, "CHARGING")
+    looks = iter([queue.due_connections()])
     account = delivered.service_account
     ours = tokens._cache[account.pk]
     tokens.invalidate(account, ours.token)
     tokens.access_token(account)
-    tokens._cache[account.pk] = ours  # as if another process had fetched the new one
+    tokens._cache[account.pk] = ours  # as if another process had fetched the new one just after we looked
     ndw.revoke()
-    set_status(cpo, "CHARGING")
+    monkeypatch.setattr(queue, "due_connections", lambda look=queue.due_connections: next(looks, None) or look())
 
     push.drain()
 
@@ -493,6 +495,15 @@ def test_push_refused_account_pauses_all_its_connections(cpo, rival, ndw):
     assert len(reasons) == 1
     assert "answered HTTP 401" in reasons.pop()
     assert len(ndw.token_calls) == 1
+
+
+def test_push_refusal_of_an_account_may_quote_anything_but_is_kept_without_the_secret(cpo, connection, ndw):
+    ndw.fail_next(401, kind="token", body=f"bad\x00client {ndw.client_secret}")
+    factories.put_location(cpo)
+
+    push.drain()
+
+    assert Connection.objects.get().pause_reason == f"{ndw.token_url} answered HTTP 401: bad�client <client secret>"
 
 
 def test_push_account_that_cannot_be_opened_stops_no_other(cpo, rival, ndw):
@@ -632,6 +643,20 @@ def test_push_new_location_too_large_is_made_without_its_evses_first(cpo, connec
     assert ndw.locations["NL", "EXA", "loc-0001"] == Location.objects.get().document
 
 
+def test_push_location_too_large_goes_on_where_it_stopped(cpo, delivered, ndw):
+    ndw.fail_next(413, method="PUT", path="LOC-0001$", times=None)
+    ndw.fail_next(503, path="EVSE-2$")
+    rename(cpo, "Stadsplein")
+
+    push.drain(0)
+    make_due(delivered)
+    push.drain(0)
+
+    first = [("PUT", LOCATION), ("PATCH", LOCATION)]
+    assert sent(ndw) == [*first, ("PUT", EVSE_1), ("PUT", EVSE_2), *first, ("PUT", EVSE_2)]
+    assert row(delivered).state == "delivered"
+
+
 def test_push_evse_too_large_rejects_the_location(cpo, delivered, ndw):
     ndw.fail_next(413, method="PUT", path="LOC-0001$")
     ndw.fail_next(413, path="EVSE-1$")
@@ -666,6 +691,19 @@ def test_push_noisy_tenant_does_not_hold_up_another(cpo, rival, connection, ndw)
     place = [path for _, path in sent(ndw)].index("/locations/NL/RIV/LOC-0001")
     assert place <= 2 * push.THREADS
     assert len(ndw.received) == 151
+
+
+def test_push_slow_target_leaves_threads_to_the_others(cpo, connection, ndw, monkeypatch):
+    monkeypatch.setattr(push, "SLOW_MS", 100)
+    ndw.fail_next("delay", times=None, seconds=0.3)
+    for number in range(30):
+        factories.put_location(cpo, id=f"LOC-{number}")
+
+    push.drain()
+
+    made = [request.at for request in ndw.received]
+    assert len(made) == 30
+    assert max(sum(at <= other < at + 0.25 for other in made) for at in made) == push.SLOW_SHARE
 
 
 def test_push_stays_within_the_rate_cap(cpo, connection, ndw, settings):

@@ -607,7 +607,33 @@ def test_queue_probe_that_is_answered_closes_the_circuit(many):
 
     record(claim_one(many))
 
-    assert (rest_s(many), many.failures, len(claim(many))) == (0, 0, 9)
+    assert (rest_s(many), many.failures, queue.due_connections()) == (0, 0, [many])
+
+
+def test_queue_answer_to_what_was_sent_before_does_not_end_a_rest_that_ndw_asked_for(many):
+    late, refused = claim(many, 2)
+    record(refused, Do.THROTTLED, "HTTP 429", wait_s=60)
+
+    record(late)
+
+    assert (rest_s(many), many.failures) == (60, 5)
+
+
+def test_queue_clock_that_went_back_stops_nothing(many, settings):
+    settings.NDW_RATE_CAP = 100
+    Connection.objects.filter(pk=many.pk).update(allowance_at=dt.datetime.now(dt.UTC) + dt.timedelta(minutes=10))
+
+    assert len(queue.claim(Connection.objects.get(pk=many.pk), 10, "access-token")) == 5
+
+
+def test_queue_who_is_just_back_is_asked_little_at_first(many):
+    fail(many, 5)
+    age(many, 5)
+    record(claim_one(many))
+
+    assert len(claim(many)) == 1
+    Connection.objects.filter(pk=many.pk).update(probe_at=dt.datetime.now(dt.UTC) - dt.timedelta(seconds=30))
+    assert len(claim(many)) == 8
 
 
 def test_queue_everything_is_due_as_soon_as_the_circuit_closes(many):

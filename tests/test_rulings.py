@@ -114,6 +114,7 @@ def test_rulings_3xxx_is_tried_ten_times_fast_and_then_slowly(code, tries, is_la
         ("soon", None),
         ("", None),
         ("²", None),
+        ("Mon, 01 Jan 99999999999999999999 00:00:00 GMT", None),
     ],
 )
 @pytest.mark.parametrize("status", [429, 503])
@@ -199,6 +200,21 @@ def test_rulings_conflict_is_one_put_more_and_then_rejected(cpo, connection, ndw
 
     assert sent(ndw) == [("PUT", LOCATION)] * 2
     assert row(connection).state == "rejected"
+
+
+@pytest.mark.parametrize("answer", ["html", 409])
+def test_rulings_outage_does_not_count_as_answers_of_another_kind(cpo, connection, ndw, answer):
+    factories.put_location(cpo)
+
+    for fault in (503, 503, "drop", 503, answer):
+        ndw.fail_next(fault)
+        make_due(connection)
+        push.drain(0)
+    push.drain()
+    make_due(connection)
+    push.drain()
+
+    assert (row(connection).state, len(ndw.received)) == ("delivered", 6)
 
 
 def test_rulings_delete_of_an_unknown_tariff_is_done(cpo, connection, ndw):

@@ -218,10 +218,22 @@ def test_tokens_process_with_an_old_one_takes_what_another_has_fetched(account, 
     assert (tokens.access_token(account), len(ndw.token_calls)) == (second, 2)
 
 
-def test_tokens_new_secret_forgets_the_token_of_the_old_one(account, ndw):
+def test_tokens_server_that_lets_us_wait_in_vain_is_left_alone_for_all_its_accounts(account, rival, ndw, monkeypatch):
+    monkeypatch.setattr(tokens, "SILENT_S", 0)
+    monkeypatch.setattr(tokens, "_silent_until", {})
+    ndw.fail_next("drop", kind="token")
+    other = factories.make_connection(rival, ndw).service_account
+    other.pk, other.client_id, other.name = None, "another", "another"
+    other.save()
+
+    assert (tokens.access_token(account), tokens.access_token(other), len(ndw.token_calls)) == (None, None, 1)
+
+
+@pytest.mark.parametrize("ask", [tokens.access_token, in_another_process], ids=["here", "in another process"])
+def test_tokens_new_secret_forgets_the_token_of_the_old_one(account, ndw, ask):
     tokens.access_token(account)
 
     account.set_client_secret(ndw.client_secret)
 
-    assert in_another_process(account)
+    assert ask(ServiceAccount.objects.get(pk=account.pk))
     assert len(ndw.token_calls) == 2
