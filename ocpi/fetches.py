@@ -132,7 +132,7 @@ class _Set:
                 f"{self.module.capitalize()}: {different} different objects came where X-Total-Count says "
                 f"{self.totals[-1]}: the list is not complete, or changed while it was read."
             )
-        if different < self.came:
+        if different < self.came or not is_steady:
             result.seen_until.pop(self.module)
 
     def hand_over(self, result: Result, keep: Callable[[], None]) -> None:

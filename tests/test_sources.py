@@ -157,6 +157,20 @@ def test_a_list_that_moved_while_it_was_read_is_asked_for_again_from_the_same_mo
     assert (then.last_error, then.locations_from, then.counts["locations"]) == ("", before, 4)
 
 
+@pytest.mark.parametrize("total", [9, 4], ids=["ended early", "fewer meanwhile"])
+def test_changes_that_are_not_all_that_was_counted_are_asked_for_again_from_the_same_moment(source, sender, total):
+    before = fetched().locations_from
+    for location in sender.lists["locations"]:
+        location["last_updated"] = LATER
+    sender.faults["locations", len(sender.requests("locations")) + 2] = (
+        200, {"X-Total-Count": str(total)}, sender.envelope(data=sender.lists["locations"][2:4])
+    )  # fmt: skip
+
+    then = fetched(next_due_at=timezone.now())
+
+    assert (then.last_error, then.locations_from, then.counts["locations"]) == ("", before, 4)
+
+
 def test_only_what_is_wanted_is_fetched(source, sender):
     result = fetch(make_changed(source, has_tariffs=False), is_full=True)
 
