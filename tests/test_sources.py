@@ -25,6 +25,7 @@ from tenants.models import Tenant, Token
 from tests import factories
 from tests.benchmarks import stage
 from tests.cpo_sender import PACKED, TOKEN, CpoSender, cpo_sender
+from tests.documents import location_body
 from tests.test_admin import said, staff, text
 from tests.test_ndw import _self_signed, peer
 
@@ -169,6 +170,39 @@ def test_changes_that_are_not_all_that_was_counted_are_asked_for_again_from_the_
     then = fetched(next_due_at=timezone.now())
 
     assert (then.last_error, then.locations_from, then.counts["locations"]) == ("", before, 4)
+
+
+def test_changes_that_only_a_held_full_set_has_read_are_fetched_as_changes(source, sender):
+    began = timezone.now()
+    sender.lists["locations"] = [location_body(id=f"L{n}") for n in range(7)]
+    fetched()
+    work_off()
+    del sender.lists["locations"][2:]
+    sender.lists["locations"][1]["last_updated"] = f"{began - dt.timedelta(minutes=30):%Y-%m-%dT%H:%M:%SZ}"
+    fetched(next_full_at=began, locations_from=began - dt.timedelta(hours=1))
+    work_off()
+
+    fetched(next_due_at=timezone.now())
+
+    held, newest = Import.objects.filter(kind="location").order_by("created_at")[1:]
+    assert (held.mode, held.state) == ("full", "held")
+    assert (newest.mode, ids_of(newest)) == ("upsert", ["L1"])
+
+
+@pytest.mark.parametrize(
+    ("changes", "hours", "then_hours"),
+    [({}, 1, 1), ({"every_s": 0}, 1, 0), ({}, 72, 24), ({"failures": 1}, 72, 72)],
+    ids=["looks go on", "no looks", "looks that stay", "looks that failed"],
+)
+def test_everything_moves_the_look_for_changes_no_further_than_it_is_sure_of(
+    source, sender, changes, hours, then_hours
+):
+    theirs = timezone.now().replace(microsecond=0) - dt.timedelta(seconds=90)
+    sender.at = f"{theirs:%Y-%m-%dT%H:%M:%SZ}"
+
+    then = fetched(locations_from=theirs - dt.timedelta(hours=hours), **changes)
+
+    assert theirs - then.locations_from == dt.timedelta(hours=then_hours)
 
 
 def test_only_what_is_wanted_is_fetched(source, sender):
