@@ -18,7 +18,6 @@ from urllib.parse import parse_qsl, urlencode, urljoin, urlsplit, urlunsplit
 import orjson
 import requests
 import urllib3
-from requests.utils import parse_header_links
 
 from ocpi import errors, intake, outgoing
 from tenants import addresses
@@ -32,7 +31,10 @@ CONNECT_S, READ_S, VERSIONS_S, PAGE_S = 5.0, 20.0, 15.0, 60.0
 LONGEST_REST_S = 900.0
 ELSEWHERE = {400, 404, 405, 406, 410}  # what a Sender says where its versions are not
 _PIECE = 65_536
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]+")  # and half characters
+_LINK = re.compile(r"<([^<>]*)>([^<]*)")
+_REL = re.compile(r""";\s*rel\s*=\s*("[^"]*"|[^;,]*)""", re.IGNORECASE)
+_WORD = re.compile(r"""[^\s"']+""")
 _HINTS = {
     401: "the Sender does not know this token, or wants it in the other form",
     403: "the Sender knows the token but refuses it",
@@ -143,8 +145,8 @@ class Sender:
         """Return where Link rel="next" leads, which may be nowhere but on the same host. Source: RFC 8288."""
         if link is None:
             return None
-        links = parse_header_links(link)
-        found = next((one["url"] for one in links if "next" in one.get("rel", "").lower().split()), None)
+        relations = ((where, _REL.search(more)) for where, more in _LINK.findall(link))
+        found = next((where for where, rel in relations if rel and "next" in _WORD.findall(rel[1].lower())), None)
         if found is None:
             return None
         following = _joined(what, url, found)

@@ -354,6 +354,23 @@ def test_a_relative_link_is_followed(source, sender):
 @pytest.mark.parametrize("total", [4, 6])
 def test_a_list_that_is_not_as_long_as_it_says_is_not_everything(source, sender, total):
     sender.total = total
+@pytest.mark.parametrize(
+    "link",
+    [
+        "<{to}>; rel=next",
+        '<{to}>; Rel="NEXT"',
+        '<{url}/>; rel="prev", <{to}>; title=x; rel="last next"',
+        "<{to}>;rel='next'",
+    ],
+)
+def test_link_is_read_as_it_may_be_written(source, sender, link):
+    to = f"{sender.url}/ocpi/2.2.1/tariffs?a=1;b&offset=2"
+    headers = {"X-Total-Count": "3", "Link": link.format(to=to, url=sender.url)}
+    sender.faults["tariffs", 1] = (200, headers, sender.envelope(data=sender.lists["tariffs"][:2]))
+
+    assert fetch(source, is_full=True).counts["tariffs"] == 3
+
+
 
     assert f"3 different objects came where X-Total-Count says {total}" in fetch(source, is_full=True).error
 
