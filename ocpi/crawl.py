@@ -132,7 +132,7 @@ class Sender:
         if not isinstance(data, list | None):
             raise SenderError(f"{what}: data is no list.")
         try:
-            raw = intake.documents([answer.raw]) if data else []
+            raw = intake.documents([answer.raw], is_envelope=True) if data else []
             objects = list(zip(raw, data or [], strict=True))
         except (errors.Malformed, ValueError) as error:
             raise SenderError(f"{what}: {error}") from error

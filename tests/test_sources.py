@@ -371,6 +371,17 @@ def test_link_is_read_as_it_may_be_written(source, sender, link):
     assert fetch(source, is_full=True).counts["tariffs"] == 3
 
 
+def test_an_envelope_may_begin_with_what_is_the_senders_own(source, sender):
+    sender.faults["tariffs", 1] = (200, {}, {"trace": {"id": 7}} | sender.envelope(data=sender.lists["tariffs"][:1]))
+
+    result = fetch(source, is_full=True)
+
+    assert (result.error, ids_of(result.imports[0])) == ("", ["T0"])
+
+
+@pytest.mark.parametrize("total", [4, 6])
+def test_a_list_that_is_not_as_long_as_it_says_is_not_everything(source, sender, total):
+    sender.total = total
 
     assert f"3 different objects came where X-Total-Count says {total}" in fetch(source, is_full=True).error
 
