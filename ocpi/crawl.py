@@ -208,7 +208,7 @@ class Sender:
             kind = self._clean(headers.get("Content-Type", "without a content type")[:60])
             why = "not JSON" if envelope is None else "not an OCPI envelope with a status_code"
             raise SenderError(f"{what}: HTTP 200, but {why} ({kind}, {len(raw)} bytes).", is_elsewhere=True)
-        if envelope["status_code"] != errors.SUCCESS:
+        if envelope["status_code"] // 1000 != 1:
             raise SenderError(f"{what}: HTTP 200, but {said}.")
         return _Answer(raw, envelope, headers)
 

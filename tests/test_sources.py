@@ -307,7 +307,7 @@ ERROR = {"status_code": 2001, "status_message": f"bad {TOKEN} and {PACKED}\r\nX"
         (("tariffs", 1), (200, {}, ERROR), "Tariffs, page 1 at .*: HTTP 200, but OCPI 2001 bad … and … X."),
         (("locations", 2), (500, {}, b"oops"), r"Locations, page 2 at .*offset=2.*: HTTP 500\."),
         (("locations", 2), (200, {}, {"status_code": 3000}), "Locations, page 2 at .*: HTTP 200, but OCPI 3000."),
-        (("locations", 2), (200, {}, {"status_code": 1900, "data": []}), "HTTP 200, but OCPI 1900."),
+        (("locations", 2), (200, {}, {"status_code": 900, "data": []}), "HTTP 200, but OCPI 900."),
         (("locations", 2), (200, {}, {"status_code": 1000, "data": {}}), "Locations, page 2: data is no list."),
         (("locations", 2), (200, {}, b'{"status_code": 1000, "data": [{"id": "L2"}'), "Locations, page 2 at .* but not JSON"),
         (("locations", 2), CUT_SHORT, "Locations, page 2: no usable answer: .*98 more expected"),
@@ -369,6 +369,14 @@ def test_link_is_read_as_it_may_be_written(source, sender, link):
     sender.faults["tariffs", 1] = (200, headers, sender.envelope(data=sender.lists["tariffs"][:2]))
 
     assert fetch(source, is_full=True).counts["tariffs"] == 3
+
+
+def test_a_custom_success_is_success(source, sender):
+    sender.faults["tariffs", 1] = (200, {}, sender.envelope(1900, sender.lists["tariffs"]))
+
+    result = fetch(source, is_full=True)
+
+    assert (result.error, result.counts["tariffs"]) == ("", 3)
 
 
 def test_an_envelope_may_begin_with_what_is_the_senders_own(source, sender):
