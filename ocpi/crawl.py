@@ -8,17 +8,17 @@ Source: OCPI 2.2.1 transport_and_format, "Pagination", "Response format"; versio
 
 import base64
 import datetime as dt
+import json
 import re
 import time
 import uuid
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 from urllib.parse import parse_qsl, urlencode, urljoin, urlsplit, urlunsplit
 
 import orjson
 import requests
 import urllib3
-from requests.utils import parse_header_links
 
 from ocpi import errors, intake, outgoing
 from tenants import addresses
@@ -32,7 +32,10 @@ CONNECT_S, READ_S, VERSIONS_S, PAGE_S = 5.0, 20.0, 15.0, 60.0
 LONGEST_REST_S = 900.0
 ELSEWHERE = {400, 404, 405, 406, 410}  # what a Sender says where its versions are not
 _PIECE = 65_536
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]+")  # and half characters
+_LINK = re.compile(r"<([^<>]*)>([^<]*)")
+_REL = re.compile(r""";\s*rel\s*=\s*("[^"]*"|[^;,]*)""", re.IGNORECASE)
+_WORD = re.compile(r"""[^\s"']+""")
 _HINTS = {
     401: "the Sender does not know this token, or wants it in the other form",
     403: "the Sender knows the token but refuses it",
@@ -104,7 +107,7 @@ class Sender:
             one["identifier"]: _joined("Version details", self.url, one["url"])
             for one in found
             if isinstance(one, dict) and one.get("role") == "SENDER" and isinstance(one.get("url"), str)
-            if one.get("identifier") in ("locations", "tariffs")
+            if one.get("identifier") in ("locations", "tariffs") and one["url"].isprintable()
         }
 
     # --- Lists ---
@@ -130,7 +133,7 @@ class Sender:
         if not isinstance(data, list | None):
             raise SenderError(f"{what}: data is no list.")
         try:
-            raw = intake.documents([answer.raw]) if data else []
+            raw = intake.documents([answer.raw], is_envelope=True) if data else []
             objects = list(zip(raw, data or [], strict=True))
         except (errors.Malformed, ValueError) as error:
             raise SenderError(f"{what}: {error}") from error
@@ -143,8 +146,8 @@ class Sender:
         """Return where Link rel="next" leads, which may be nowhere but on the same host. Source: RFC 8288."""
         if link is None:
             return None
-        links = parse_header_links(link)
-        found = next((one["url"] for one in links if "next" in one.get("rel", "").lower().split()), None)
+        relations = ((where, _REL.search(more)) for where, more in _LINK.findall(link))
+        found = next((where for where, rel in relations if rel and "next" in _WORD.findall(rel[1].lower())), None)
         if found is None:
             return None
         following = _joined(what, url, found)
@@ -206,7 +209,7 @@ class Sender:
             kind = self._clean(headers.get("Content-Type", "without a content type")[:60])
             why = "not JSON" if envelope is None else "not an OCPI envelope with a status_code"
             raise SenderError(f"{what}: HTTP 200, but {why} ({kind}, {len(raw)} bytes).", is_elsewhere=True)
-        if envelope["status_code"] != errors.SUCCESS:
+        if envelope["status_code"] // 1000 != 1:
             raise SenderError(f"{what}: HTTP 200, but {said}.")
         return _Answer(raw, envelope, headers)
 
@@ -232,10 +235,26 @@ def _parsed(raw: bytes) -> Any:
     """Return the JSON; None for what is none, or more than a page may hold."""
     if sum(map(raw.count, (b",", b"{", b"["))) > MOST_VALUES:
         return None
+    raw = raw.removeprefix(b"\xef\xbb\xbf")
     try:
-        return orjson.loads(raw.removeprefix(b"\xef\xbb\xbf"))
+        return orjson.loads(raw)
     except orjson.JSONDecodeError:
+        return _parsed_with_patience(raw)
+
+
+def _parsed_with_patience(raw: bytes) -> Any:
+    """Return JSON with half a character or too large a number in it: the import refuses that object, nobody the page.
+
+    None for what is no JSON.
+    """
+    try:
+        return json.loads(raw.decode(), parse_constant=_refuse, parse_int=lambda digits: int(digits[:20]))
+    except (ValueError, RecursionError):
         return None
+
+
+def _refuse(constant: str) -> NoReturn:
+    raise ValueError(f"{constant} is no JSON")
 
 
 def _moment(timestamp: Any) -> dt.datetime | None:

@@ -104,10 +104,10 @@ def _queued(one: Import, key: str | None) -> Import:
     return one
 
 
-def documents(pieces: Iterable[bytes]) -> Iterator[bytes]:
+def documents(pieces: Iterable[bytes], *, is_envelope: bool = False) -> Iterator[bytes]:
     """Yield each document of NDJSON, an array or an envelope as a line of its own, without its end. Raises Malformed."""
     rest = b""
-    for piece in _lines(_gathered(_plain(pieces))):
+    for piece in _lines(_gathered(_plain(pieces)), is_envelope=is_envelope):
         *whole, rest = (rest + piece).split(b"\n")
         yield from filter(bytes.strip, whole)
     if rest.strip():
@@ -204,8 +204,8 @@ def _gathered(pieces: Iterable[bytes]) -> Iterator[bytes]:
 # --- Formats -----------------------------------------------------------------------------------------------------------
 
 
-def _lines(pieces: Iterator[bytes]) -> Iterator[bytes]:
-    """Yield the bytes of NDJSON; an array or an envelope becomes that. Raises Malformed."""
+def _lines(pieces: Iterator[bytes], *, is_envelope: bool = False) -> Iterator[bytes]:
+    """Yield the bytes of NDJSON; an array or an envelope, told by its first key or the caller, becomes that. Raises Malformed."""
     text = _Text(pieces)
     match text.next_character():
         case "":
@@ -213,7 +213,7 @@ def _lines(pieces: Iterator[bytes]) -> Iterator[bytes]:
         case "[":
             yield from _array(text)
             text.finish()
-        case "{" if text.first_key() in _ENVELOPE:
+        case "{" if is_envelope or text.first_key() in _ENVELOPE:
             yield from _envelope(text)
             text.finish()
         case "{":

@@ -115,9 +115,10 @@ def _sources() -> Iterator[Metric]:
     failures = GaugeMetricFamily(
         "gateway_source_failures", "Fetches from the CPO's own Sender that failed in a row.", labels=labels
     )
-    stale = GaugeMetricFamily("gateway_source_stale_seconds", "Since the last good fetch of it began.", labels=labels)
+    stale = GaugeMetricFamily("gateway_source_stale_seconds", "Since the last good fetch of it.", labels=labels)
     for one in Source.objects.filter(is_active=True, tenant__is_active=True).select_related("tenant"):
-        good = max(filter(None, (one.locations_from, one.tariffs_from)), default=one.created_at)
+        ended_at = None if one.failures else one.last_finished_at  # a list that moves is asked for from the same moment
+        good = max(filter(None, (one.locations_from, one.tariffs_from, ended_at)), default=one.created_at)
         failures.add_metric((str(one.tenant),), one.failures)
         stale.add_metric((str(one.tenant),), max((now - good).total_seconds(), 0))
     yield from (failures, stale)

@@ -33,6 +33,7 @@ TAKES_S = 1800.0
 LEASE = dt.timedelta(seconds=180)  # finding the lists and the first page take 105 s at most, each other page 60 s
 KEEP_EVERY_S = 20.0
 LONGEST_PAUSE = dt.timedelta(minutes=15)
+FAR_BACK = dt.timedelta(days=1)  # what looks for changes have read for so long need not be asked for again
 STAGGER_S = 600  # not everybody's night begins at the same second
 
 
@@ -137,7 +138,10 @@ def record(source: Source, result: Result) -> bool:
 
 
 def _after_success(source: Source, result: Result, now: dt.datetime) -> dict[str, Any]:
-    state = {f"{module}_from": moment for module, moment in result.seen_until.items()}
+    state: dict[str, Any] = {
+        f"{module}_from": _asked_from_then_on(source, module, moment) if result.is_full else moment
+        for module, moment in result.seen_until.items()
+    }
     state |= {"next_full_at": next_night(source, now)} if result.is_full else {}
     next_due_at = now + dt.timedelta(seconds=source.every_s) if source.every_s else None
     return state | {
@@ -146,6 +150,18 @@ def _after_success(source: Source, result: Result, now: dt.datetime) -> dict[str
         "next_due_at": next_due_at,
         "endpoints": result.endpoints,
     }
+
+
+def _asked_from_then_on(source: Source, module: str, moment: dt.datetime) -> dt.datetime:
+    """Return from when on changes are asked for after everything was read: what is held or fails is no reason to skip any.
+
+    So it stays where the last look for changes left it, but where there was none or are none; and where each of them looked
+    good and yet none moved it on, it does not fall behind for ever.
+    """
+    before = getattr(source, f"{module}_from")
+    if before is None or not source.every_s:
+        return moment
+    return before if source.failures else max(before, moment - FAR_BACK)
 
 
 def _after_failure(source: Source, result: Result, now: dt.datetime) -> dict[str, Any]:

@@ -257,6 +257,9 @@ def test_metrics_have_gauges_of_pulls_tokens_sources_and_imports(cpo, rival):
         at = now - hours * HOUR
         Crawl.objects.create(tenant=cpo, kind="location", started_at=at - HOUR, finished_at=at if finished else None)
     Source.objects.create(tenant=rival, url="https://cpo.example/ocpi", failures=7, tariffs_from=now - 2 * HOUR)
+    Source.objects.create(
+        tenant=cpo, url="https://cpo.example/", tariffs_from=now - 40 * HOUR, last_finished_at=now - 1 * HOUR
+    )
     for state, hours in (("held", 5), ("held", 1), ("done", 9)):
         Import.objects.create(tenant=cpo, kind="location", phase="scan", state=state, created_at=now - hours * HOUR)
 
@@ -267,7 +270,8 @@ def test_metrics_have_gauges_of_pulls_tokens_sources_and_imports(cpo, rival):
         ("gateway_pull_complete_timestamp_seconds", ("location", "NL-EXA"))
     ]
     assert found["gateway_source_failures", ("NL-RIV",)] == 7
-    assert found["gateway_source_stale_seconds", ("NL-RIV",)] // 60 == 120
+    stale = [found["gateway_source_stale_seconds", (tenant,)] // 60 for tenant in ("NL-RIV", "NL-EXA")]
+    assert stale == [120, 60]
     assert [found["gateway_imports", (state,)] for state in ("queued", "running", "held")] == [0, 0, 2]
     assert [found["gateway_import_oldest_seconds", (state,)] // 60 for state in ("queued", "held")] == [0, 300]
     labels = (account.name, "production")

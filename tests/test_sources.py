@@ -25,6 +25,7 @@ from tenants.models import Tenant, Token
 from tests import factories
 from tests.benchmarks import stage
 from tests.cpo_sender import PACKED, TOKEN, CpoSender, cpo_sender
+from tests.documents import location_body
 from tests.test_admin import said, staff, text
 from tests.test_ndw import _self_signed, peer
 
@@ -157,6 +158,53 @@ def test_a_list_that_moved_while_it_was_read_is_asked_for_again_from_the_same_mo
     assert (then.last_error, then.locations_from, then.counts["locations"]) == ("", before, 4)
 
 
+@pytest.mark.parametrize("total", [9, 4], ids=["ended early", "fewer meanwhile"])
+def test_changes_that_are_not_all_that_was_counted_are_asked_for_again_from_the_same_moment(source, sender, total):
+    before = fetched().locations_from
+    for location in sender.lists["locations"]:
+        location["last_updated"] = LATER
+    sender.faults["locations", len(sender.requests("locations")) + 2] = (
+        200, {"X-Total-Count": str(total)}, sender.envelope(data=sender.lists["locations"][2:4])
+    )  # fmt: skip
+
+    then = fetched(next_due_at=timezone.now())
+
+    assert (then.last_error, then.locations_from, then.counts["locations"]) == ("", before, 4)
+
+
+def test_changes_that_only_a_held_full_set_has_read_are_fetched_as_changes(source, sender):
+    began = timezone.now()
+    sender.lists["locations"] = [location_body(id=f"L{n}") for n in range(7)]
+    fetched()
+    work_off()
+    del sender.lists["locations"][2:]
+    sender.lists["locations"][1]["last_updated"] = f"{began - dt.timedelta(minutes=30):%Y-%m-%dT%H:%M:%SZ}"
+    fetched(next_full_at=began, locations_from=began - dt.timedelta(hours=1))
+    work_off()
+
+    fetched(next_due_at=timezone.now())
+
+    held, newest = Import.objects.filter(kind="location").order_by("created_at")[1:]
+    assert (held.mode, held.state) == ("full", "held")
+    assert (newest.mode, ids_of(newest)) == ("upsert", ["L1"])
+
+
+@pytest.mark.parametrize(
+    ("changes", "hours", "then_hours"),
+    [({}, 1, 1), ({"every_s": 0}, 1, 0), ({}, 72, 24), ({"failures": 1}, 72, 72)],
+    ids=["looks go on", "no looks", "looks that stay", "looks that failed"],
+)
+def test_everything_moves_the_look_for_changes_no_further_than_it_is_sure_of(
+    source, sender, changes, hours, then_hours
+):
+    theirs = timezone.now().replace(microsecond=0) - dt.timedelta(seconds=90)
+    sender.at = f"{theirs:%Y-%m-%dT%H:%M:%SZ}"
+
+    then = fetched(locations_from=theirs - dt.timedelta(hours=hours), **changes)
+
+    assert theirs - then.locations_from == dt.timedelta(hours=then_hours)
+
+
 def test_only_what_is_wanted_is_fetched(source, sender):
     result = fetch(make_changed(source, has_tariffs=False), is_full=True)
 
@@ -259,9 +307,12 @@ ERROR = {"status_code": 2001, "status_message": f"bad {TOKEN} and {PACKED}\r\nX"
         (("tariffs", 1), (200, {}, ERROR), "Tariffs, page 1 at .*: HTTP 200, but OCPI 2001 bad … and … X."),
         (("locations", 2), (500, {}, b"oops"), r"Locations, page 2 at .*offset=2.*: HTTP 500\."),
         (("locations", 2), (200, {}, {"status_code": 3000}), "Locations, page 2 at .*: HTTP 200, but OCPI 3000."),
-        (("locations", 2), (200, {}, {"status_code": 1900, "data": []}), "HTTP 200, but OCPI 1900."),
+        (("locations", 2), (200, {}, {"status_code": 900, "data": []}), "HTTP 200, but OCPI 900."),
         (("locations", 2), (200, {}, {"status_code": 1000, "data": {}}), "Locations, page 2: data is no list."),
         (("locations", 2), (200, {}, b'{"status_code": 1000, "data": [{"id": "L2"}'), "Locations, page 2 at .* but not JSON"),
+        (("locations", 2), (200, {}, b'{"status_code": 1000, "data": [{"id": NaN}]}'), "Locations, page 2 at .* but not JSON"),
+        (("locations", 2), (200, {}, b"[" * 2000), "Locations, page 2 at .* but not JSON"),
+        (("locations", 2), (200, {}, {"status_code": 2001, "status_message": "a\ud83db"}), "OCPI 2001 a b.$"),
         (("locations", 2), CUT_SHORT, "Locations, page 2: no usable answer: .*98 more expected"),
         (("locations", 2), (200, {"Content-Encoding": "gzip"}, b"no gzip"), "Locations, page 2: no usable answer"),
         (("locations", 2), EMPTY, "Locations: 2 different objects came where X-Total-Count says 5"),
@@ -301,6 +352,52 @@ def test_a_relative_link_is_followed(source, sender):
     sender.link = "?{query}"
 
     assert fetch(source, is_full=True).counts["locations"] == 5
+
+
+@pytest.mark.parametrize(
+    "link",
+    [
+        "<{to}>; rel=next",
+        '<{to}>; Rel="NEXT"',
+        '<{url}/>; rel="prev", <{to}>; title=x; rel="last next"',
+        "<{to}>;rel='next'",
+    ],
+)
+def test_link_is_read_as_it_may_be_written(source, sender, link):
+    to = f"{sender.url}/ocpi/2.2.1/tariffs?a=1;b&offset=2"
+    headers = {"X-Total-Count": "3", "Link": link.format(to=to, url=sender.url)}
+    sender.faults["tariffs", 1] = (200, headers, sender.envelope(data=sender.lists["tariffs"][:2]))
+
+    assert fetch(source, is_full=True).counts["tariffs"] == 3
+
+
+def test_a_custom_success_is_success(source, sender):
+    sender.faults["tariffs", 1] = (200, {}, sender.envelope(1900, sender.lists["tariffs"]))
+
+    result = fetch(source, is_full=True)
+
+    assert (result.error, result.counts["tariffs"]) == ("", 3)
+
+
+def test_an_envelope_may_begin_with_what_is_the_senders_own(source, sender):
+    sender.faults["tariffs", 1] = (200, {}, {"trace": {"id": 7}} | sender.envelope(data=sender.lists["tariffs"][:1]))
+
+    result = fetch(source, is_full=True)
+
+    assert (result.error, ids_of(result.imports[0])) == ("", ["T0"])
+
+
+@pytest.mark.parametrize("odd", [r'"\ud83d"', "1e400", "9" * 5000], ids=["half a character", "infinite", "long"])
+def test_an_object_that_no_reader_takes_is_refused_alone(source, sender, odd):
+    tariffs = json.dumps(sender.envelope(data=sender.lists["tariffs"]))
+    sender.faults["tariffs", 1] = (200, {}, tariffs.replace('"T1"', f'"T1", "odd": {odd}').encode())
+
+    fetched(has_locations=False)
+    work_off()
+
+    one = Import.objects.get()
+    assert (one.state, one.counts["created"], one.counts["refused"]) == ("done", 2, 1)
+    assert [tariff.ocpi_id for tariff in Tariff.objects.order_by("ocpi_id")] == ["T0", "T2"]
 
 
 @pytest.mark.parametrize("total", [4, 6])
@@ -572,6 +669,14 @@ def test_test_says_what_works(source, sender):
     ]
     assert sender.requests("locations") == [{"limit": "1"}]
     assert Import.objects.count() == 0
+
+
+def test_test_shows_no_half_character(source, sender):
+    sender.lists["tariffs"][0] |= {"party_id": "R\ud83d", "id": "T\ud83d"}
+
+    words = fetches.test(source)[1].words
+
+    assert words == "Tariffs: the first, T, is of NL-R and not of NL-EXA; only the tenant's own are taken."
 
 
 def test_test_says_what_does_not(source, sender):
