@@ -174,6 +174,25 @@ def test_import_is_capped(rest, settings):
 
 
 @pytest.mark.parametrize(
+    "body",
+    [
+        lines([{}] * 4),
+        b"\n" * 3 + b"{}\n",
+        b"[{},{},{},{}]",
+        b'{"data": [{},{},{},{}]}',
+        gzip.compress(lines([{}] * 4)),
+    ],
+    ids=["ndjson", "blank lines", "array", "envelope", "gzip"],
+)
+def test_import_of_too_many_documents_is_refused_at_once(rest, monkeypatch, body):
+    monkeypatch.setattr(intake, "MOST_DOCUMENTS", 3)
+
+    assert_problem(rest.call("POST", "/imports?kind=locations", body), 413, "at most 3 lines or elements")
+    assert (Import.objects.count(), ImportPart.objects.count()) == (0, 0)
+    assert rest.call("POST", "/imports?kind=locations", b"[{},{},{}]").status_code == 202
+
+
+@pytest.mark.parametrize(
     ("query", "why"),
     [
         ("", "kind"),
