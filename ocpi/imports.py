@@ -249,6 +249,7 @@ class _Document:
     outcome: str = ""
     findings: list[Finding] = field(default_factory=list)
     removed: int = 0
+    growth: int = 0
     sheet: SheetLine | None = None
 
     @property
@@ -364,7 +365,7 @@ class _Batch:
         outcomes = store.put_many(self.kind, self.tenant, verdicts, digests=digests, is_dry_run=is_dry_run)
         for each, outcome in zip(some, outcomes, strict=True):
             each.outcome, each.findings = _named(outcome), outcome.findings
-            each.removed = getattr(outcome, "removed", 0)
+            each.removed, each.growth = getattr(outcome, "removed", 0), getattr(outcome, "growth", 0)
             if each.sheet:
                 each.findings = each.sheet.warnings + each.sheet.placed(each.findings)
 
@@ -378,7 +379,8 @@ def _named(outcome: store.Outcome | errors.Refused) -> str:
 def _report(one: Import, some: list[_Document]) -> None:
     """Write down what became of lines."""
     counts, is_preview = one.counts, one.phase == Phase.SCAN
-    samples = (one.preview or {}).get("samples", {}) if is_preview else {}
+    before = one.preview or {}
+    samples = before.get("samples", {}) if is_preview else {}
     told = []
     for each in some:
         is_accepted = each.outcome not in NOT_ACCEPTED
@@ -398,7 +400,7 @@ def _report(one: Import, some: list[_Document]) -> None:
             if is_preview and name != "unchanged" and len(samples.setdefault(name, [])) < SAMPLES:
                 samples[name].append(each.shown_id or f"line {each.number}")
     if is_preview:
-        one.preview = {"samples": samples}
+        one.preview = {"samples": samples, "growth": before.get("growth", 0) + sum(each.growth for each in some)}
     ids: list[str] = []
     if one.mode == Import.Mode.FULL:  # spaces at its ends belong to an id; what is refused for them is present without
         shown = [each.shown_id.lower() for each in some if each.shown_id]
@@ -490,28 +492,31 @@ def _begin_to_apply(one: Import) -> None:
 
 def _preview(one: Import) -> dict[str, Any]:
     """Return what applying a set would come to, and why an operator has to be asked ("" when nobody has)."""
-    removed, samples = one.counts["removed"], (one.preview or {}).get("samples", {})
-    missing = 0
+    found_so_far = one.preview or {}
+    removed, samples = one.counts["removed"], found_so_far.get("samples", {})
+    missing = gone = 0
     if one.mode == Import.Mode.FULL and not one.is_incomplete:
         found = sql.run(_MISSING[one.kind] + " ORDER BY id", _asked(one)).fetchall()
         missing = len(found)
-        removed += sum(n for _, _, n in found)
+        gone = sum(n for _, _, n in found)
+        removed += gone
         names = samples.setdefault("removed", [])
         names += [ocpi_id for _, ocpi_id, _ in found[: max(0, SAMPLES - len(names))]]
     total = (
         sql.run(f"SELECT coalesce(sum(n), 0)::bigint FROM ({_COUNTED[one.kind]}) k", _asked(one)).fetchone() or [0]
     )[0]
     preview = {"counts": one.counts | {"removed": removed}, "missing": missing, "removed": removed, "total": total}
-    return preview | {"samples": samples, "brake": _brake(one, removed, total)}
+    remaining = total + found_so_far.get("growth", 0) - gone
+    return preview | {"samples": samples, "brake": _brake(one, removed, total, remaining)}
 
 
-def _brake(one: Import, removed: int, total: int) -> str:
+def _brake(one: Import, removed: int, total: int, remaining: int) -> str:
     """Return why a full set is held; "" when it may go on. Source: design §7, "Full sets"."""
     if one.mode != Import.Mode.FULL:
         return ""
     what = "EVSEs" if one.kind == Import.Kind.LOCATION else "Tariffs"
     percent = one.tenant.brake_percent
-    if removed and removed == total and not one.counts["created"]:
+    if removed and remaining <= 0:
         return f"Nothing would remain: all {total} {what} would be removed."
     if removed >= LEAST_REMOVED and removed * 100 > percent * total:
         return f"{removed} of {total} {what} would be removed, more than {percent} %."

@@ -435,6 +435,47 @@ def test_full_set_that_leaves_nothing_is_held_however_small(cpo, rest):
     )
 
 
+def test_full_set_whose_only_evse_has_another_uid_is_not_held(cpo, rest):
+    send(rest, lines(locations(1)))
+    other = location_body(id="L0", evses=[evse_body(uid="NEW", evse_id="NL*EXA*E1")], last_updated=LATER)
+
+    one = send(rest, lines([other]), "kind=locations&mode=full")
+
+    assert (one["state"], one["note"], counted(one)["removed"]) == ("done", "", 1)
+    assert statuses(cpo) == {"NEW": "AVAILABLE", "E0-0": "REMOVED"}
+
+
+REMOVED = evse_body(uid="E0-0", evse_id="NL*EXA*E0A0", status="REMOVED", last_updated=LATER)
+REFUSED = location_body(id="L0", country="Nederland")
+
+
+@pytest.mark.parametrize(
+    ("documents", "expected"),
+    [
+        ([location_body(id="NEW", evses=[])], "held"),
+        ([location_body(id="L0", evses=[REMOVED], last_updated=LATER)], "held"),
+        ([REFUSED], "done"),
+        (locations(1), "done"),
+        ([location_body(id="NEW", evses=[evse_body(uid="NEW", evse_id="NL*EXA*E1")])], "done"),
+    ],
+    ids=["no EVSE in what is new", "REMOVED by itself", "refused stays", "unchanged stays", "a new EVSE"],
+)
+def test_full_set_is_held_when_nothing_in_service_would_remain(cpo, rest, documents, expected):
+    send(rest, lines(locations(4)))
+
+    one = send(rest, lines(documents), "kind=locations&mode=full")
+
+    assert (one["state"], one["note"][:22]) == (expected, "Nothing would remain: " if expected == "held" else "")
+
+
+def test_full_set_of_other_tariffs_is_not_held(cpo, rest):
+    send(rest, lines([tariff_body(id="T1")]), "kind=tariffs")
+
+    one = send(rest, lines([tariff_body(id="T2")]), "kind=tariffs&mode=full")
+
+    assert (one["state"], counted(one)) == ("done", {"received": 1, "created": 1, "removed": 2})
+
+
 @pytest.mark.parametrize("line", [b"{oops\n", b'{"id": "L59", "id": "L58"}\n'], ids=["no JSON", "two ids"])
 def test_full_set_with_a_line_that_cannot_be_read_removes_nothing(cpo, rest, line):
     send(rest, lines(locations(60)))
