@@ -36,6 +36,7 @@ from tenants.models import Tenant
 logger = logging.getLogger(__name__)
 
 BATCH, BATCH_BYTES = 2000, 6_000_000  # lines of one transaction
+JUDGING_S = 3.0  # of it; PostgreSQL ends a transaction in which nothing is asked for 10 s
 LARGE = 8_000_000  # bytes left of an import that are worth another process
 TURN = dt.timedelta(seconds=2)  # so long after a batch an import is that worker's: two would only disturb each other
 LEAST_REMOVED = 5  # EVSEs or Tariffs: fewer pull no brake
@@ -335,12 +336,13 @@ class _Batch:
         return dict(sql.run(_KNOWN[self.kind], asked).fetchall())
 
     def write(self, one: Import) -> None:
-        """Write what is to be written, and report."""
+        """Write what is to be written, and report; what would take too long to judge is left to the next batch."""
         known = self.known and self._known()  # once more: what was written meanwhile may have changed it
         times = Counter(each.shown_id and each.shown_id.lower() for each in self.documents)
         for each in self.documents:
             if each.digest in known and each.shown_id and times[each.shown_id.lower()] == 1:
                 each.outcome, each.findings = "unchanged", rules.restore(known[each.digest])
+        self._judge()
         left = [each for each in self.documents if not each.outcome]
         while left:  # those of one id in their order
             ids, now, later = set[str](), list[_Document](), list[_Document]()
@@ -355,11 +357,21 @@ class _Batch:
             refused = sum(each.outcome in NOT_ACCEPTED for each in self.documents)
             tally.add(self.tenant, accepted=len(self.documents) - refused, refused=refused)
 
+    def _judge(self) -> None:
+        """Judge what nobody has judged, for so long at most but one document at least; end before what is left."""
+        until, is_late = time.monotonic() + JUDGING_S, False
+        for index, each in enumerate(self.documents):
+            if each.outcome or each.verdict:
+                continue
+            if is_late:
+                last = self.documents[index - 1].line
+                self.end, self.last = last.end, last.number
+                del self.documents[index:]
+                return
+            each.judge(self.kind, self.tenant)
+            is_late = time.monotonic() >= until
+
     def _put(self, some: list[_Document], *, is_dry_run: bool) -> None:
-        for each in some:
-            if not each.verdict:
-                each.judge(self.kind, self.tenant)
-        some = [each for each in some if not each.outcome]
         verdicts = [each.verdict for each in some if each.verdict]
         digests = [each.digest for each in some]
         outcomes = store.put_many(self.kind, self.tenant, verdicts, digests=digests, is_dry_run=is_dry_run)

@@ -602,6 +602,43 @@ def test_import_is_left_to_the_worker_that_has_it(cpo, rest, monkeypatch):
     assert imports._chunk(one, mine) is None
 
 
+def test_import_ends_a_batch_that_takes_long_to_judge(cpo, rest, monkeypatch):
+    known = locations(3)
+    send(rest, lines(known))
+    monkeypatch.setattr(imports, "JUDGING_S", 0)
+    l5, again = location_body(id="L5", name="First", evses=[]), location_body(id="L5", name="Second", evses=[])
+    body = b"\n" + lines([known[0], l5, known[1]]) + b"\n\nno JSON\n" + lines([again, known[2]]) + b"\n"
+    rest.call("POST", "/imports?kind=locations", body)
+
+    one = Import.objects.get(line=0)
+    ends = [each.line for each in imports.finish(one)]
+
+    assert ends == [4, 7, 10, 10]
+    assert [each.first_line for each in one.reports.order_by("pk")] == [2, 7, 8]
+    assert counted({"counts": one.counts}) == {
+        "received": 6,
+        "created": 1,
+        "updated": 1,
+        "unchanged": 3,
+        "refused": 1,
+        "warned": 2,
+    }
+    assert Location.objects.get(ocpi_id="L5").document["name"] == "Second"
+
+
+def test_import_does_not_cut_what_the_other_process_has_judged(cpo, rest, monkeypatch):
+    send(rest, lines(locations(10)))
+    for name, value in {"BATCH": 10, "LARGE": 0, "JUDGING_S": 0}.items():
+        monkeypatch.setattr(imports, name, value)
+    monkeypatch.setattr("ocpi.judge.LONGEST_S", 60)
+    rest.call("POST", "/imports?kind=locations", lines(locations(25)))
+
+    one = Import.objects.get(line=0)
+
+    assert [each.line for each in imports.finish(one)] == [10, 20, 25, 25]
+    assert counted({"counts": one.counts}) == {"received": 25, "created": 15, "unchanged": 10}
+
+
 def test_import_that_meets_a_fault_of_ours_says_so(cpo, rest, monkeypatch):
     monkeypatch.setattr(store, "put_many", lambda *args, **kwargs: 1 / 0)
 
