@@ -19,8 +19,8 @@ from typing import Any, NamedTuple
 
 import orjson
 import zstandard
-from django.db import Error, OperationalError, transaction
-from django.db.models import F, QuerySet
+from django.db import Error, OperationalError, close_old_connections, transaction
+from django.db.models import Exists, F, OuterRef, Q, QuerySet
 from django.utils import timezone
 from psycopg.errors import IdleInTransactionSessionTimeout
 
@@ -42,9 +42,11 @@ TURN = dt.timedelta(seconds=2)  # so long after a batch an import is that worker
 LEAST_REMOVED = 5  # EVSEs or Tariffs: fewer pull no brake
 LONGEST_ID = 100  # characters that are told; an object's has at most 36
 SAMPLES = 10  # ids of each kind in a preview, and of a rule
+PAUSE_S, TRIES = 1.0, 60  # of somebody who waits for PostgreSQL: a restart takes seconds
 KEPT = dt.timedelta(days=90)
 ABANDONED = dt.timedelta(days=1)  # an import whose body never came in whole
 
+SUPERSEDED = "Superseded by a newer full set; nothing was stored."
 State, Phase = Import.State, Import.Phase
 COUNTS = ("received", "created", "updated", "unchanged", "refused", "stale", "removed", "warned")
 NOT_ACCEPTED = ("refused", "stale")
@@ -69,9 +71,16 @@ def work(longest_s: float = 10) -> bool:
 
 
 def _waiting() -> QuerySet[Import]:
-    """Return the imports that are to be worked on and that no worker has now."""
+    """Return the imports that are to be worked on and that no worker has now.
+
+    Those of one tenant and kind one behind the other: what an older set removes, a newer one may have brought.
+    """
     recently = timezone.now() - TURN
-    return Import.objects.filter(state__in=Import.OPEN).exclude(state=State.RUNNING, worked_at__gt=recently)
+    is_older = Q(created_at__lt=OuterRef("created_at")) | Q(created_at=OuterRef("created_at"), pk__lt=OuterRef("pk"))
+    of_same = Import.objects.filter(tenant=OuterRef("tenant"), kind=OuterRef("kind"), state__in=Import.OPEN)
+    is_behind = Exists(of_same.filter(is_older, is_dry_run=False))
+    is_open = Import.objects.filter(state__in=Import.OPEN)
+    return is_open.exclude(state=State.RUNNING, worked_at__gt=recently).exclude(is_behind)
 
 
 @contextmanager
@@ -87,16 +96,35 @@ def _without_gc() -> Iterator[None]:
 
 
 def finish(one: Import) -> Iterator[Import]:
-    """Work on one import until it has ended or is held; yield it as it is after each batch."""
-    lines = None
+    """Work on one import, and first on those it waits for, until it has ended or is held; yield it after each batch.
+
+    Raises Error when PostgreSQL stays away.
+    """
+    at_work: Import | None = None
+    lines, faults = None, 0
     while one.state in Import.OPEN:
-        if lines or _waiting().filter(pk=one.pk).exists():
-            with _without_gc():
-                lines = _chunk(one, lines)
-        else:
-            time.sleep(0.2)  # a worker has it
-        one.refresh_from_db()
+        try:
+            at_work = at_work if lines else _next_of(one)
+            if at_work:
+                with _without_gc():
+                    lines = _chunk(at_work, lines)
+            else:
+                time.sleep(0.2)  # a worker has it
+            one.refresh_from_db()
+            faults = 0
+        except Error:
+            lines, faults = None, faults + 1
+            if faults == TRIES:
+                raise
+            time.sleep(PAUSE_S)
+            close_old_connections()  # a broken one
         yield one
+
+
+def _next_of(one: Import) -> Import | None:
+    """Return what is to be worked on before an import can end: itself, or an older one; there may be no worker."""
+    of_same = _waiting().filter(tenant=one.tenant_id, kind=one.kind, created_at__lte=one.created_at)
+    return of_same.filter(Q(pk=one.pk) | Q(is_dry_run=False)).order_by("created_at", "pk").first()
 
 
 def _chunk(one: Import, lines: "_Lines | None") -> "_Lines | None":
@@ -471,6 +499,8 @@ def _end_phase(one: Import) -> None:
         if one.is_dry_run:
             one.counts["removed"] = one.preview["removed"]
             _end(one)
+        elif one.preview["brake"] and _is_superseded(one):
+            one.state, one.note, one.finished_at = State.DISCARDED, SUPERSEDED, timezone.now()
         elif one.preview["brake"]:
             one.state, one.note = State.HELD, one.preview["brake"]
         else:
@@ -487,7 +517,14 @@ def _supersede(one: Import) -> None:
     """Discard older full sets that wait for a decision: what they say is no longer so."""
     older = Import.objects.filter(tenant=one.tenant, kind=one.kind, state=State.HELD, created_at__lt=one.created_at)
     for each in older.exclude(pk=one.pk):
-        discard(each, "", "Superseded by a newer full set; nothing was stored.")
+        discard(each, "", SUPERSEDED)
+
+
+def _is_superseded(one: Import) -> bool:
+    """Return whether a newer full set has come in: that one says what is missing."""
+    of_same = Import.objects.filter(tenant=one.tenant, kind=one.kind, mode=Import.Mode.FULL, is_dry_run=False)
+    counting = of_same.exclude(state__in=[State.RECEIVING, State.FAILED, State.DISCARDED])
+    return counting.filter(created_at__gt=one.created_at).exists()
 
 
 def _end(one: Import) -> None:
@@ -536,7 +573,11 @@ def _brake(one: Import, removed: int, total: int, remaining: int) -> str:
 
 
 def _remove_some(one: Import) -> None:
-    """Remove some of what a full set lacks; nothing is left: the import has ended."""
+    """Remove some of what a full set lacks; nothing is left, or to a newer set: the import has ended."""
+    if _is_superseded(one):
+        one.note = "What is missing was left to a newer full set."
+        _end(one)
+        return
     found = sql.run(f"{_MISSING[one.kind]} ORDER BY id LIMIT 100", _asked(one, one.removed_pk)).fetchall()
     if not found:
         _end(one)

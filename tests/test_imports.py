@@ -11,6 +11,7 @@ import time
 from typing import Any
 
 import pytest
+from django.core.management import call_command
 from django.db import DatabaseError, OperationalError, transaction
 from django.http import StreamingHttpResponse
 
@@ -476,6 +477,24 @@ def test_full_set_of_other_tariffs_is_not_held(cpo, rest):
     assert (one["state"], counted(one)) == ("done", {"received": 1, "created": 1, "removed": 2})
 
 
+@pytest.mark.parametrize(("count", "state"), [(58, "done"), (2, "discarded")], ids=["removes", "would be held"])
+def test_full_set_leaves_what_is_missing_to_a_newer_one(cpo, rest, count, state):
+    send(rest, lines(locations(60)))
+    Push.objects.update(state="delivered")
+    bodies = [lines(locations(count)), lines(locations(60))]
+    ids = [rest.call("POST", "/imports?kind=locations&mode=full", body).envelope["id"] for body in bodies]
+
+    while imports.work():
+        pass
+
+    older, newer = [rest.get(f"/imports/{one}").envelope for one in ids]
+    notes = {"done": "What is missing was left to a newer full set.", "discarded": imports.SUPERSEDED}
+    assert (older["state"], older["note"]) == (state, notes[state])
+    assert (newer["state"], counted(newer)) == ("done", {"received": 60, "unchanged": 60})
+    assert set(statuses(cpo).values()) == {"AVAILABLE"}
+    assert not Push.objects.filter(state="dirty").exists()
+
+
 @pytest.mark.parametrize("line", [b"{oops\n", b'{"id": "L59", "id": "L58"}\n'], ids=["no JSON", "two ids"])
 def test_full_set_with_a_line_that_cannot_be_read_removes_nothing(cpo, rest, line):
     send(rest, lines(locations(60)))
@@ -602,6 +621,23 @@ def test_import_is_left_to_the_worker_that_has_it(cpo, rest, monkeypatch):
     assert imports._chunk(one, mine) is None
 
 
+def test_imports_of_one_tenant_and_kind_are_done_in_the_order_they_came_in(cpo, rest, rival, monkeypatch):
+    monkeypatch.setattr(imports, "BATCH", 1)
+    monkeypatch.setattr(imports, "TURN", imports.TURN * 0)
+    queries = ["kind=locations", "kind=locations&dry_run=true", "kind=locations", "kind=tariffs"]
+    ids = [rest.call("POST", f"/imports?{query}", lines(locations(2))).envelope["id"] for query in queries]
+    ids.append(rest_client(rival).call("POST", "/imports?kind=locations", lines(locations(2))).envelope["id"])
+    imports._chunk(Import.objects.get(pk=ids[0]), None)  # the others have waited longer since
+
+    def states() -> list[str]:
+        return [Import.objects.get(pk=one).state for one in ids]
+
+    assert states() == ["running", "queued", "queued", "queued", "queued"]
+    assert imports.work() is True
+    assert states() == ["done", "queued", "queued", "done", "done"]
+    assert (imports.work(), states()) == (False, ["done"] * 5)
+
+
 def test_import_ends_a_batch_that_takes_long_to_judge(cpo, rest, monkeypatch):
     known = locations(3)
     send(rest, lines(known))
@@ -637,6 +673,26 @@ def test_import_does_not_cut_what_the_other_process_has_judged(cpo, rest, monkey
 
     assert [each.line for each in imports.finish(one)] == [10, 20, 25, 25]
     assert counted({"counts": one.counts}) == {"received": 25, "created": 15, "unchanged": 10}
+
+
+@pytest.fixture
+def command(cpo, tmp_path, capsys):
+    """Return what `manage.py import` says about documents."""
+
+    def run(documents: list[dict], *options: str) -> str:
+        path = tmp_path / "locations.ndjson"
+        path.write_bytes(lines(documents))
+        call_command("import", "NL-EXA", "locations", str(path), *options)
+        return capsys.readouterr().out
+
+    return run
+
+
+def test_import_command_works_on_the_older_ones_itself(cpo, rest, command):
+    older = rest.call("POST", "/imports?kind=locations", lines(locations(2))).envelope
+
+    assert command(locations(3)).startswith("done: 3 received, 1 created, 2 unchanged\n")
+    assert rest.get(f"/imports/{older['id']}").envelope["state"] == "done"
 
 
 def test_import_that_meets_a_fault_of_ours_says_so(cpo, rest, monkeypatch):
@@ -856,7 +912,8 @@ def test_envelope_with_data_twice_is_refused(rest):
 
 
 def test_import_that_cannot_reach_the_database_leaves_others_their_turn(cpo, rest, monkeypatch):
-    ids = [rest.call("POST", "/imports?kind=locations", lines(locations(count))).envelope["id"] for count in (1, 2)]
+    bodies = {"locations": lines(locations(1)), "tariffs": lines([tariff_body(id="T1")])}
+    ids = [rest.call("POST", f"/imports?kind={kind}", body).envelope["id"] for kind, body in bodies.items()]
     real = imports._Batch.write
 
     def failing(batch: Any, one: Import) -> None:
