@@ -695,6 +695,32 @@ def test_import_command_works_on_the_older_ones_itself(cpo, rest, command):
     assert rest.get(f"/imports/{older['id']}").envelope["state"] == "done"
 
 
+def test_import_command_tells_of_a_fault_in_the_first_batch(cpo, command, monkeypatch, capsys):
+    monkeypatch.setattr(store, "put_many", lambda *args, **kwargs: 1 / 0)
+
+    with pytest.raises(SystemExit):
+        command(locations(1))
+
+    told = capsys.readouterr().out
+    assert told.startswith("failed: 0 received, \nInternal error (ZeroDivisionError) behind line 0;")
+
+
+def test_import_command_goes_on_when_postgresql_ended_its_session(transactional_db, cpo, command, monkeypatch):
+    monkeypatch.setattr(imports, "BATCH", 2)
+    factories.connect_to_nowhere(cpo)
+    real, calls = imports._Batch.write, iter(range(9))
+
+    def ended(batch: Any, one: Import) -> None:
+        real(batch, one)
+        if next(calls) in (0, 2):
+            imports.sql.run("RESET ROLE", [])
+            imports.sql.run("SELECT pg_terminate_backend(pg_backend_pid())", [])
+
+    monkeypatch.setattr(imports._Batch, "write", ended)
+
+    assert command(locations(3)).startswith("done: 3 received, 3 created, 3 warned\n")
+
+
 def test_import_that_meets_a_fault_of_ours_says_so(cpo, rest, monkeypatch):
     monkeypatch.setattr(store, "put_many", lambda *args, **kwargs: 1 / 0)
 
