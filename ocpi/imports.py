@@ -19,8 +19,8 @@ from typing import Any, NamedTuple
 
 import orjson
 import zstandard
-from django.db import Error, OperationalError, transaction
-from django.db.models import F, QuerySet
+from django.db import Error, OperationalError, close_old_connections, transaction
+from django.db.models import Exists, F, OuterRef, Q, QuerySet
 from django.utils import timezone
 from psycopg.errors import IdleInTransactionSessionTimeout
 
@@ -36,14 +36,17 @@ from tenants.models import Tenant
 logger = logging.getLogger(__name__)
 
 BATCH, BATCH_BYTES = 2000, 6_000_000  # lines of one transaction
+JUDGING_S = 3.0  # of it; PostgreSQL ends a transaction in which nothing is asked for 10 s
 LARGE = 8_000_000  # bytes left of an import that are worth another process
 TURN = dt.timedelta(seconds=2)  # so long after a batch an import is that worker's: two would only disturb each other
 LEAST_REMOVED = 5  # EVSEs or Tariffs: fewer pull no brake
 LONGEST_ID = 100  # characters that are told; an object's has at most 36
 SAMPLES = 10  # ids of each kind in a preview, and of a rule
+PAUSE_S, TRIES = 1.0, 60  # of somebody who waits for PostgreSQL: a restart takes seconds
 KEPT = dt.timedelta(days=90)
 ABANDONED = dt.timedelta(days=1)  # an import whose body never came in whole
 
+SUPERSEDED = "Superseded by a newer full set; nothing was stored."
 State, Phase = Import.State, Import.Phase
 COUNTS = ("received", "created", "updated", "unchanged", "refused", "stale", "removed", "warned")
 NOT_ACCEPTED = ("refused", "stale")
@@ -68,9 +71,16 @@ def work(longest_s: float = 10) -> bool:
 
 
 def _waiting() -> QuerySet[Import]:
-    """Return the imports that are to be worked on and that no worker has now."""
+    """Return the imports that are to be worked on and that no worker has now.
+
+    Those of one tenant and kind one behind the other: what an older set removes, a newer one may have brought.
+    """
     recently = timezone.now() - TURN
-    return Import.objects.filter(state__in=Import.OPEN).exclude(state=State.RUNNING, worked_at__gt=recently)
+    is_older = Q(created_at__lt=OuterRef("created_at")) | Q(created_at=OuterRef("created_at"), pk__lt=OuterRef("pk"))
+    of_same = Import.objects.filter(tenant=OuterRef("tenant"), kind=OuterRef("kind"), state__in=Import.OPEN)
+    is_behind = Exists(of_same.filter(is_older, is_dry_run=False))
+    is_open = Import.objects.filter(state__in=Import.OPEN)
+    return is_open.exclude(state=State.RUNNING, worked_at__gt=recently).exclude(is_behind)
 
 
 @contextmanager
@@ -86,16 +96,35 @@ def _without_gc() -> Iterator[None]:
 
 
 def finish(one: Import) -> Iterator[Import]:
-    """Work on one import until it has ended or is held; yield it as it is after each batch."""
-    lines = None
+    """Work on one import, and first on those it waits for, until it has ended or is held; yield it after each batch.
+
+    Raises Error when PostgreSQL stays away.
+    """
+    at_work: Import | None = None
+    lines, faults = None, 0
     while one.state in Import.OPEN:
-        if lines or _waiting().filter(pk=one.pk).exists():
-            with _without_gc():
-                lines = _chunk(one, lines)
-        else:
-            time.sleep(0.2)  # a worker has it
-        one.refresh_from_db()
+        try:
+            at_work = at_work if lines else _next_of(one)
+            if at_work:
+                with _without_gc():
+                    lines = _chunk(at_work, lines)
+            else:
+                time.sleep(0.2)  # a worker has it
+            one.refresh_from_db()
+            faults = 0
+        except Error:
+            lines, faults = None, faults + 1
+            if faults == TRIES:
+                raise
+            time.sleep(PAUSE_S)
+            close_old_connections()  # a broken one
         yield one
+
+
+def _next_of(one: Import) -> Import | None:
+    """Return what is to be worked on before an import can end: itself, or an older one; there may be no worker."""
+    of_same = _waiting().filter(tenant=one.tenant_id, kind=one.kind, created_at__lte=one.created_at)
+    return of_same.filter(Q(pk=one.pk) | Q(is_dry_run=False)).order_by("created_at", "pk").first()
 
 
 def _chunk(one: Import, lines: "_Lines | None") -> "_Lines | None":
@@ -249,6 +278,7 @@ class _Document:
     outcome: str = ""
     findings: list[Finding] = field(default_factory=list)
     removed: int = 0
+    growth: int = 0
     sheet: SheetLine | None = None
 
     @property
@@ -334,12 +364,13 @@ class _Batch:
         return dict(sql.run(_KNOWN[self.kind], asked).fetchall())
 
     def write(self, one: Import) -> None:
-        """Write what is to be written, and report."""
+        """Write what is to be written, and report; what would take too long to judge is left to the next batch."""
         known = self.known and self._known()  # once more: what was written meanwhile may have changed it
         times = Counter(each.shown_id and each.shown_id.lower() for each in self.documents)
         for each in self.documents:
             if each.digest in known and each.shown_id and times[each.shown_id.lower()] == 1:
                 each.outcome, each.findings = "unchanged", rules.restore(known[each.digest])
+        self._judge()
         left = [each for each in self.documents if not each.outcome]
         while left:  # those of one id in their order
             ids, now, later = set[str](), list[_Document](), list[_Document]()
@@ -354,17 +385,27 @@ class _Batch:
             refused = sum(each.outcome in NOT_ACCEPTED for each in self.documents)
             tally.add(self.tenant, accepted=len(self.documents) - refused, refused=refused)
 
+    def _judge(self) -> None:
+        """Judge what nobody has judged, for so long at most but one document at least; end before what is left."""
+        until, is_late = time.monotonic() + JUDGING_S, False
+        for index, each in enumerate(self.documents):
+            if each.outcome or each.verdict:
+                continue
+            if is_late:
+                last = self.documents[index - 1].line
+                self.end, self.last = last.end, last.number
+                del self.documents[index:]
+                return
+            each.judge(self.kind, self.tenant)
+            is_late = time.monotonic() >= until
+
     def _put(self, some: list[_Document], *, is_dry_run: bool) -> None:
-        for each in some:
-            if not each.verdict:
-                each.judge(self.kind, self.tenant)
-        some = [each for each in some if not each.outcome]
         verdicts = [each.verdict for each in some if each.verdict]
         digests = [each.digest for each in some]
         outcomes = store.put_many(self.kind, self.tenant, verdicts, digests=digests, is_dry_run=is_dry_run)
         for each, outcome in zip(some, outcomes, strict=True):
             each.outcome, each.findings = _named(outcome), outcome.findings
-            each.removed = getattr(outcome, "removed", 0)
+            each.removed, each.growth = getattr(outcome, "removed", 0), getattr(outcome, "growth", 0)
             if each.sheet:
                 each.findings = each.sheet.warnings + each.sheet.placed(each.findings)
 
@@ -378,7 +419,8 @@ def _named(outcome: store.Outcome | errors.Refused) -> str:
 def _report(one: Import, some: list[_Document]) -> None:
     """Write down what became of lines."""
     counts, is_preview = one.counts, one.phase == Phase.SCAN
-    samples = (one.preview or {}).get("samples", {}) if is_preview else {}
+    before = one.preview or {}
+    samples = before.get("samples", {}) if is_preview else {}
     told = []
     for each in some:
         is_accepted = each.outcome not in NOT_ACCEPTED
@@ -398,7 +440,7 @@ def _report(one: Import, some: list[_Document]) -> None:
             if is_preview and name != "unchanged" and len(samples.setdefault(name, [])) < SAMPLES:
                 samples[name].append(each.shown_id or f"line {each.number}")
     if is_preview:
-        one.preview = {"samples": samples}
+        one.preview = {"samples": samples, "growth": before.get("growth", 0) + sum(each.growth for each in some)}
     ids: list[str] = []
     if one.mode == Import.Mode.FULL:  # spaces at its ends belong to an id; what is refused for them is present without
         shown = [each.shown_id.lower() for each in some if each.shown_id]
@@ -457,6 +499,8 @@ def _end_phase(one: Import) -> None:
         if one.is_dry_run:
             one.counts["removed"] = one.preview["removed"]
             _end(one)
+        elif one.preview["brake"] and _is_superseded(one):
+            one.state, one.note, one.finished_at = State.DISCARDED, SUPERSEDED, timezone.now()
         elif one.preview["brake"]:
             one.state, one.note = State.HELD, one.preview["brake"]
         else:
@@ -473,7 +517,14 @@ def _supersede(one: Import) -> None:
     """Discard older full sets that wait for a decision: what they say is no longer so."""
     older = Import.objects.filter(tenant=one.tenant, kind=one.kind, state=State.HELD, created_at__lt=one.created_at)
     for each in older.exclude(pk=one.pk):
-        discard(each, "", "Superseded by a newer full set; nothing was stored.")
+        discard(each, "", SUPERSEDED)
+
+
+def _is_superseded(one: Import) -> bool:
+    """Return whether a newer full set has come in: that one says what is missing."""
+    of_same = Import.objects.filter(tenant=one.tenant, kind=one.kind, mode=Import.Mode.FULL, is_dry_run=False)
+    counting = of_same.exclude(state__in=[State.RECEIVING, State.FAILED, State.DISCARDED])
+    return counting.filter(created_at__gt=one.created_at).exists()
 
 
 def _end(one: Import) -> None:
@@ -490,28 +541,31 @@ def _begin_to_apply(one: Import) -> None:
 
 def _preview(one: Import) -> dict[str, Any]:
     """Return what applying a set would come to, and why an operator has to be asked ("" when nobody has)."""
-    removed, samples = one.counts["removed"], (one.preview or {}).get("samples", {})
-    missing = 0
+    found_so_far = one.preview or {}
+    removed, samples = one.counts["removed"], found_so_far.get("samples", {})
+    missing = gone = 0
     if one.mode == Import.Mode.FULL and not one.is_incomplete:
         found = sql.run(_MISSING[one.kind] + " ORDER BY id", _asked(one)).fetchall()
         missing = len(found)
-        removed += sum(n for _, _, n in found)
+        gone = sum(n for _, _, n in found)
+        removed += gone
         names = samples.setdefault("removed", [])
         names += [ocpi_id for _, ocpi_id, _ in found[: max(0, SAMPLES - len(names))]]
     total = (
         sql.run(f"SELECT coalesce(sum(n), 0)::bigint FROM ({_COUNTED[one.kind]}) k", _asked(one)).fetchone() or [0]
     )[0]
     preview = {"counts": one.counts | {"removed": removed}, "missing": missing, "removed": removed, "total": total}
-    return preview | {"samples": samples, "brake": _brake(one, removed, total)}
+    remaining = total + found_so_far.get("growth", 0) - gone
+    return preview | {"samples": samples, "brake": _brake(one, removed, total, remaining)}
 
 
-def _brake(one: Import, removed: int, total: int) -> str:
+def _brake(one: Import, removed: int, total: int, remaining: int) -> str:
     """Return why a full set is held; "" when it may go on. Source: design §7, "Full sets"."""
     if one.mode != Import.Mode.FULL:
         return ""
     what = "EVSEs" if one.kind == Import.Kind.LOCATION else "Tariffs"
     percent = one.tenant.brake_percent
-    if removed and removed == total and not one.counts["created"]:
+    if removed and remaining <= 0:
         return f"Nothing would remain: all {total} {what} would be removed."
     if removed >= LEAST_REMOVED and removed * 100 > percent * total:
         return f"{removed} of {total} {what} would be removed, more than {percent} %."
@@ -519,7 +573,11 @@ def _brake(one: Import, removed: int, total: int) -> str:
 
 
 def _remove_some(one: Import) -> None:
-    """Remove some of what a full set lacks; nothing is left: the import has ended."""
+    """Remove some of what a full set lacks; nothing is left, or to a newer set: the import has ended."""
+    if _is_superseded(one):
+        one.note = "What is missing was left to a newer full set."
+        _end(one)
+        return
     found = sql.run(f"{_MISSING[one.kind]} ORDER BY id LIMIT 100", _asked(one, one.removed_pk)).fetchall()
     if not found:
         _end(one)

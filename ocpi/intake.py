@@ -26,6 +26,7 @@ from ocpi.models import Import, ImportPart
 from tenants.models import Tenant
 
 LARGEST_DOCUMENT = 1_048_576  # bytes, as much as one PUT may carry
+MOST_DOCUMENTS = 1_000_000  # lines of one import, blank ones too: a megabyte of gzip may be 358 million
 GZIP = b"\x1f\x8b"
 _BOM = b"\xef\xbb\xbf"
 _GATHERED = 65_536  # bytes that are read at least at a time
@@ -118,9 +119,13 @@ def documents(pieces: Iterable[bytes], *, is_envelope: bool = False) -> Iterator
 
 
 def _store(one: Import, lines: Iterable[bytes]) -> tuple[int, bytes]:
-    """Store the lines in parts of one size; return how many bytes they have, and their digest."""
+    """Store the lines in parts of one size; return how many bytes they have, and their digest. Raises TooLarge."""
     digest, buffer, number, size = hashlib.blake2b(digest_size=16), bytearray(), 0, 0
+    left = MOST_DOCUMENTS
     for piece in lines:
+        left -= piece.count(b"\n")
+        if left < 0:
+            raise errors.TooLarge(f"An import may have at most {MOST_DOCUMENTS} lines or elements; make it several.")
         digest.update(piece)
         buffer += piece
         size += len(piece)

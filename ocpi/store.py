@@ -34,6 +34,7 @@ class Outcome:
     changed: bool = True
     findings: list[Finding] = field(default_factory=list)
     removed: int = 0  # EVSEs the upload lacks, set REMOVED
+    growth: int = 0  # how many more EVSEs are in service, or Tariffs valid, than before
 
 
 @dataclass
@@ -157,7 +158,7 @@ def _plan_location(tenant: Tenant, row: Row | None, verdict: rules.Verdict) -> _
         return _replace_location(tenant, row, verdict, verdict.document["last_updated"])
     change = Change() if _is_shown(verdict) else None
     write = Write("location", tenant, None, _location_columns(tenant, None, verdict, None), change, look=True)
-    return _Plan(write, verdict, Outcome(True, findings=verdict.findings))
+    return _Plan(write, verdict, Outcome(True, findings=verdict.findings, growth=_in_service(verdict.document)))
 
 
 def patch_location(tenant: Tenant, location_id: str, patch: object) -> Outcome:
@@ -266,7 +267,12 @@ def _replace_location(
     plan = _plan_write(tenant, row, old, checked, merge, verdict.unknown)
     plan.outcome.findings = checked.gaps + verdict.warnings + merge.notes + plan.outcome.findings
     plan.outcome.removed = sum(note.broken is uploads.SET_REMOVED for note in merge.notes)
+    plan.outcome.growth = _in_service(checked.document) - _in_service(old)
     return plan
+
+
+def _in_service(location: dict) -> int:
+    return sum(1 for _ in documents.in_service(location))
 
 
 def _put_child(tenant: Tenant, row: Row, location: dict, verdict: rules.Verdict, own: str) -> Outcome:
@@ -421,7 +427,7 @@ def _plan_tariff(tenant: Tenant, row: Row | None, verdict: rules.Verdict) -> _Pl
         return _replace_tariff(tenant, row, verdict)
     change = Change(priority=Push.Priority.TARIFF)
     write = Write("tariff", tenant, None, _tariff_columns(verdict, verdict.unknown), change)
-    return _Plan(write, verdict, Outcome(created=True, findings=verdict.findings))
+    return _Plan(write, verdict, Outcome(created=True, findings=verdict.findings, growth=1))
 
 
 def _replace_tariff(tenant: Tenant, row: Row, verdict: rules.Verdict) -> _Plan:
@@ -438,7 +444,8 @@ def _replace_tariff(tenant: Tenant, row: Row, verdict: rules.Verdict) -> _Plan:
     changed = row.deleted or documents.content(row.body) != documents.content(verdict.body)
     change = Change(priority=Push.Priority.TARIFF) if changed else None
     write = Write("tariff", tenant, row, _tariff_columns(verdict, verdict.unknown), change)
-    return _Plan(write, verdict, Outcome(created=row.deleted, changed=changed, findings=verdict.findings))
+    outcome = Outcome(created=row.deleted, changed=changed, findings=verdict.findings, growth=int(row.deleted))
+    return _Plan(write, verdict, outcome)
 
 
 _PLANS: dict[rules.Kind, Callable[[Tenant, Row | None, rules.Verdict], _Plan]] = {

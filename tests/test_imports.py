@@ -11,6 +11,7 @@ import time
 from typing import Any
 
 import pytest
+from django.core.management import call_command
 from django.db import DatabaseError, OperationalError, transaction
 from django.http import StreamingHttpResponse
 
@@ -171,6 +172,25 @@ def test_import_is_capped(rest, settings):
     assert_problem(rest.call("POST", "/imports?kind=locations", bomb), 413, "100000 bytes")
     assert_problem(rest.call("POST", "/imports?kind=locations", b"{" * 100_001), 413, "100000 bytes")
     assert not Import.objects.exists()
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        lines([{}] * 4),
+        b"\n" * 3 + b"{}\n",
+        b"[{},{},{},{}]",
+        b'{"data": [{},{},{},{}]}',
+        gzip.compress(lines([{}] * 4)),
+    ],
+    ids=["ndjson", "blank lines", "array", "envelope", "gzip"],
+)
+def test_import_of_too_many_documents_is_refused_at_once(rest, monkeypatch, body):
+    monkeypatch.setattr(intake, "MOST_DOCUMENTS", 3)
+
+    assert_problem(rest.call("POST", "/imports?kind=locations", body), 413, "at most 3 lines or elements")
+    assert (Import.objects.count(), ImportPart.objects.count()) == (0, 0)
+    assert rest.call("POST", "/imports?kind=locations", b"[{},{},{}]").status_code == 202
 
 
 @pytest.mark.parametrize(
@@ -416,6 +436,65 @@ def test_full_set_that_leaves_nothing_is_held_however_small(cpo, rest):
     )
 
 
+def test_full_set_whose_only_evse_has_another_uid_is_not_held(cpo, rest):
+    send(rest, lines(locations(1)))
+    other = location_body(id="L0", evses=[evse_body(uid="NEW", evse_id="NL*EXA*E1")], last_updated=LATER)
+
+    one = send(rest, lines([other]), "kind=locations&mode=full")
+
+    assert (one["state"], one["note"], counted(one)["removed"]) == ("done", "", 1)
+    assert statuses(cpo) == {"NEW": "AVAILABLE", "E0-0": "REMOVED"}
+
+
+REMOVED = evse_body(uid="E0-0", evse_id="NL*EXA*E0A0", status="REMOVED", last_updated=LATER)
+REFUSED = location_body(id="L0", country="Nederland")
+
+
+@pytest.mark.parametrize(
+    ("documents", "expected"),
+    [
+        ([location_body(id="NEW", evses=[])], "held"),
+        ([location_body(id="L0", evses=[REMOVED], last_updated=LATER)], "held"),
+        ([REFUSED], "done"),
+        (locations(1), "done"),
+        ([location_body(id="NEW", evses=[evse_body(uid="NEW", evse_id="NL*EXA*E1")])], "done"),
+    ],
+    ids=["no EVSE in what is new", "REMOVED by itself", "refused stays", "unchanged stays", "a new EVSE"],
+)
+def test_full_set_is_held_when_nothing_in_service_would_remain(cpo, rest, documents, expected):
+    send(rest, lines(locations(4)))
+
+    one = send(rest, lines(documents), "kind=locations&mode=full")
+
+    assert (one["state"], one["note"][:22]) == (expected, "Nothing would remain: " if expected == "held" else "")
+
+
+def test_full_set_of_other_tariffs_is_not_held(cpo, rest):
+    send(rest, lines([tariff_body(id="T1")]), "kind=tariffs")
+
+    one = send(rest, lines([tariff_body(id="T2")]), "kind=tariffs&mode=full")
+
+    assert (one["state"], counted(one)) == ("done", {"received": 1, "created": 1, "removed": 2})
+
+
+@pytest.mark.parametrize(("count", "state"), [(58, "done"), (2, "discarded")], ids=["removes", "would be held"])
+def test_full_set_leaves_what_is_missing_to_a_newer_one(cpo, rest, count, state):
+    send(rest, lines(locations(60)))
+    Push.objects.update(state="delivered")
+    bodies = [lines(locations(count)), lines(locations(60))]
+    ids = [rest.call("POST", "/imports?kind=locations&mode=full", body).envelope["id"] for body in bodies]
+
+    while imports.work():
+        pass
+
+    older, newer = [rest.get(f"/imports/{one}").envelope for one in ids]
+    notes = {"done": "What is missing was left to a newer full set.", "discarded": imports.SUPERSEDED}
+    assert (older["state"], older["note"]) == (state, notes[state])
+    assert (newer["state"], counted(newer)) == ("done", {"received": 60, "unchanged": 60})
+    assert set(statuses(cpo).values()) == {"AVAILABLE"}
+    assert not Push.objects.filter(state="dirty").exists()
+
+
 @pytest.mark.parametrize("line", [b"{oops\n", b'{"id": "L59", "id": "L58"}\n'], ids=["no JSON", "two ids"])
 def test_full_set_with_a_line_that_cannot_be_read_removes_nothing(cpo, rest, line):
     send(rest, lines(locations(60)))
@@ -540,6 +619,106 @@ def test_import_is_left_to_the_worker_that_has_it(cpo, rest, monkeypatch):
     monkeypatch.setattr(imports, "TURN", imports.TURN * 0)
     assert (imports.work(), Import.objects.get().state) == (False, "done")  # it was: killed, frozen, or gone
     assert imports._chunk(one, mine) is None
+
+
+def test_imports_of_one_tenant_and_kind_are_done_in_the_order_they_came_in(cpo, rest, rival, monkeypatch):
+    monkeypatch.setattr(imports, "BATCH", 1)
+    monkeypatch.setattr(imports, "TURN", imports.TURN * 0)
+    queries = ["kind=locations", "kind=locations&dry_run=true", "kind=locations", "kind=tariffs"]
+    ids = [rest.call("POST", f"/imports?{query}", lines(locations(2))).envelope["id"] for query in queries]
+    ids.append(rest_client(rival).call("POST", "/imports?kind=locations", lines(locations(2))).envelope["id"])
+    imports._chunk(Import.objects.get(pk=ids[0]), None)  # the others have waited longer since
+
+    def states() -> list[str]:
+        return [Import.objects.get(pk=one).state for one in ids]
+
+    assert states() == ["running", "queued", "queued", "queued", "queued"]
+    assert imports.work() is True
+    assert states() == ["done", "queued", "queued", "done", "done"]
+    assert (imports.work(), states()) == (False, ["done"] * 5)
+
+
+def test_import_ends_a_batch_that_takes_long_to_judge(cpo, rest, monkeypatch):
+    known = locations(3)
+    send(rest, lines(known))
+    monkeypatch.setattr(imports, "JUDGING_S", 0)
+    l5, again = location_body(id="L5", name="First", evses=[]), location_body(id="L5", name="Second", evses=[])
+    body = b"\n" + lines([known[0], l5, known[1]]) + b"\n\nno JSON\n" + lines([again, known[2]]) + b"\n"
+    rest.call("POST", "/imports?kind=locations", body)
+
+    one = Import.objects.get(line=0)
+    ends = [each.line for each in imports.finish(one)]
+
+    assert ends == [4, 7, 10, 10]
+    assert [each.first_line for each in one.reports.order_by("pk")] == [2, 7, 8]
+    assert counted({"counts": one.counts}) == {
+        "received": 6,
+        "created": 1,
+        "updated": 1,
+        "unchanged": 3,
+        "refused": 1,
+        "warned": 2,
+    }
+    assert Location.objects.get(ocpi_id="L5").document["name"] == "Second"
+
+
+def test_import_does_not_cut_what_the_other_process_has_judged(cpo, rest, monkeypatch):
+    send(rest, lines(locations(10)))
+    for name, value in {"BATCH": 10, "LARGE": 0, "JUDGING_S": 0}.items():
+        monkeypatch.setattr(imports, name, value)
+    monkeypatch.setattr("ocpi.judge.LONGEST_S", 60)
+    rest.call("POST", "/imports?kind=locations", lines(locations(25)))
+
+    one = Import.objects.get(line=0)
+
+    assert [each.line for each in imports.finish(one)] == [10, 20, 25, 25]
+    assert counted({"counts": one.counts}) == {"received": 25, "created": 15, "unchanged": 10}
+
+
+@pytest.fixture
+def command(cpo, tmp_path, capsys):
+    """Return what `manage.py import` says about documents."""
+
+    def run(documents: list[dict], *options: str) -> str:
+        path = tmp_path / "locations.ndjson"
+        path.write_bytes(lines(documents))
+        call_command("import", "NL-EXA", "locations", str(path), *options)
+        return capsys.readouterr().out
+
+    return run
+
+
+def test_import_command_works_on_the_older_ones_itself(cpo, rest, command):
+    older = rest.call("POST", "/imports?kind=locations", lines(locations(2))).envelope
+
+    assert command(locations(3)).startswith("done: 3 received, 1 created, 2 unchanged\n")
+    assert rest.get(f"/imports/{older['id']}").envelope["state"] == "done"
+
+
+def test_import_command_tells_of_a_fault_in_the_first_batch(cpo, command, monkeypatch, capsys):
+    monkeypatch.setattr(store, "put_many", lambda *args, **kwargs: 1 / 0)
+
+    with pytest.raises(SystemExit):
+        command(locations(1))
+
+    told = capsys.readouterr().out
+    assert told.startswith("failed: 0 received, \nInternal error (ZeroDivisionError) behind line 0;")
+
+
+def test_import_command_goes_on_when_postgresql_ended_its_session(transactional_db, cpo, command, monkeypatch):
+    monkeypatch.setattr(imports, "BATCH", 2)
+    factories.connect_to_nowhere(cpo)
+    real, calls = imports._Batch.write, iter(range(9))
+
+    def ended(batch: Any, one: Import) -> None:
+        real(batch, one)
+        if next(calls) in (0, 2):
+            imports.sql.run("RESET ROLE", [])
+            imports.sql.run("SELECT pg_terminate_backend(pg_backend_pid())", [])
+
+    monkeypatch.setattr(imports._Batch, "write", ended)
+
+    assert command(locations(3)).startswith("done: 3 received, 3 created, 3 warned\n")
 
 
 def test_import_that_meets_a_fault_of_ours_says_so(cpo, rest, monkeypatch):
@@ -759,7 +938,8 @@ def test_envelope_with_data_twice_is_refused(rest):
 
 
 def test_import_that_cannot_reach_the_database_leaves_others_their_turn(cpo, rest, monkeypatch):
-    ids = [rest.call("POST", "/imports?kind=locations", lines(locations(count))).envelope["id"] for count in (1, 2)]
+    bodies = {"locations": lines(locations(1)), "tariffs": lines([tariff_body(id="T1")])}
+    ids = [rest.call("POST", f"/imports?kind={kind}", body).envelope["id"] for kind, body in bodies.items()]
     real = imports._Batch.write
 
     def failing(batch: Any, one: Import) -> None:

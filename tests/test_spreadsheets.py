@@ -429,6 +429,29 @@ def test_file_that_is_empty_lacks_every_obligatory_column():
 
 def test_file_of_too_many_rows_is_refused():
     assert refused(csv_of() + b"x\n" * (tables.MAX_ROWS + 1)) == ["sheet_too_many_rows"]
+    assert refused(b"\n" * 1_048_577 + csv_of(row())) == ["sheet_too_many_rows"]
+
+
+@pytest.mark.parametrize(
+    ("data", "rule", "message"),
+    [
+        (b";" * 5000, "sheet_missing_column", "Column location_id is missing"),
+        (b";" * 5001, "sheet_too_many_columns", "Row 1 has more than 5000 cells"),
+        (csv_of(row()) + b";" * 5001, "sheet_too_many_columns", "Row 3 has more than 5000 cells"),
+        (csv_of(row()) + b'"\n";' * 5001, "sheet_quotes", "Row 3: a quotation mark is not closed"),
+        (csv_of() + b'"no end' + csv_of(*[row()] * 200), "sheet_quotes", "Row 2: a quotation mark is not closed"),
+    ],
+    ids=["most", "header", "row", "row of many lines", "quotation mark"],
+)
+def test_row_of_csv_is_bounded_before_it_is_a_list(data, rule, message):
+    with pytest.raises(Unreadable, match=message) as caught:
+        spreadsheets.read(data)
+
+    assert caught.value.findings[0].broken.name == rule
+
+
+def test_rows_of_csv_have_as_many_cells_as_those_of_a_workbook():
+    assert [len(line.cells) for line in tables.lines(b"a;" * 150 + b"\n" + b"1;" * 200)] == [100, 100]
 
 
 _PIECES = st.sampled_from([*NAMES, "L1", "ja", "1E+22", '"', ";", ",", "\t", "\r\n", "\n", "\ufeff", "\0", "24/7", "٣"])

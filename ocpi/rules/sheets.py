@@ -58,6 +58,13 @@ TOO_MANY_ROWS = _rule(
         "Maak er twee bestanden van; houd de rijen van een Location bij elkaar.",
     ),
 )  # fmt: skip
+TOO_MANY_COLUMNS = _rule(
+    "too_many_columns", "Row {row} has more than {most} cells", "Rij {row} heeft meer dan {most} cellen",
+    Text(
+        "The columns of the template are enough; delete the others.",
+        "De kolommen van de template volstaan; wis de andere.",
+    ),
+)  # fmt: skip
 NO_ROWS = _rule("no_rows", "There are no rows below the header", "Er staan geen rijen onder de kop")
 
 # --- The header --------------------------------------------------------------------------------------------------------

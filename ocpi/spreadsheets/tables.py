@@ -12,6 +12,7 @@ import io
 import re
 from collections.abc import Iterator
 from decimal import Decimal
+from itertools import islice
 from typing import Any, NamedTuple
 
 from openpyxl import load_workbook
@@ -24,6 +25,7 @@ MAX_COLUMNS = 100  # those of the template and more than anybody's own
 SHEET = "connectors"
 DELIMITERS = (";", ",", "\t")
 _LAST_ROW = 1_048_576  # of Excel; a row may say that it is any other
+_MOST_DELIMITERS = 5000  # of a row of CSV, those in quoted cells counted: it is a list before it is cut to MAX_COLUMNS
 _MAX_EXACT = 10**15  # a spreadsheet keeps 15 digits of a number
 _FIXED = re.compile(r"(0+)(?:\.(0+))?")
 _BLANKS = re.compile(r"[\r\n\t\v\f]+")
@@ -84,12 +86,41 @@ def _decoded(data: bytes) -> str:
 def _csv(text: str) -> Iterator[Line]:
     delimiter, text = _delimiter(text.lstrip("\ufeff"))
     number = 0
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    source = _Source(text, delimiter)
     try:
-        for number, cells in enumerate(reader, start=1):
-            yield Line(number, [_tidy(cell) for cell in cells])
+        for number, cells in enumerate(csv.reader(source, delimiter=delimiter, strict=True), start=1):
+            yield Line(number, [_tidy(cell) for cell in cells[:MAX_COLUMNS]])
+            source.begin_row(number + 1)
     except csv.Error:
         raise Unreadable(sheets.QUOTES.at("", row=number + 1)) from None
+
+
+class _Source:
+    """The lines that csv.reader makes rows of, a row of several where a cell has ends of lines. Raises Unreadable."""
+
+    def __init__(self, text: str, delimiter: str) -> None:
+        self._lines = enumerate(io.StringIO(text, newline=""), start=1)
+        self._delimiter = delimiter
+        self.begin_row(1)
+
+    def begin_row(self, row: int) -> None:
+        """Count anew."""
+        self._row, self._height, self._delimiters = row, 0, 0
+
+    def __iter__(self) -> Iterator[str]:
+        for number, line in self._lines:
+            if number > _LAST_ROW:
+                raise Unreadable(sheets.TOO_MANY_ROWS.at("", most=MAX_ROWS))
+            self._height += 1
+            self._delimiters += line.count(self._delimiter)
+            if self._delimiters > _MOST_DELIMITERS:
+                raise Unreadable(self._fault())
+            yield line
+
+    def _fault(self) -> Finding:
+        if self._height > 1:  # the rest of the file, behind a quotation mark that is not closed
+            return sheets.QUOTES.at("", row=self._row)
+        return sheets.TOO_MANY_COLUMNS.at("", row=self._row, most=_MOST_DELIMITERS)
 
 
 def _delimiter(text: str) -> tuple[str, str]:
@@ -97,7 +128,8 @@ def _delimiter(text: str) -> tuple[str, str]:
     first, _, rest = text.partition("\n")
     if first.lower().startswith("sep=") and first[4:5] in DELIMITERS:
         return first[4], rest
-    header = next((line for line in text.splitlines() if line.strip()), "")
+    lines = islice(io.StringIO(text, newline=""), _LAST_ROW)
+    header = next((line for line in lines if line.strip()), "")
     return max(DELIMITERS, key=header.count), text
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import Error
 
 from ocpi import errors, imports, intake
 from ocpi.api_imports import KINDS, SHEET
@@ -51,9 +52,11 @@ class Command(BaseCommand):
             )  # fmt: skip
         except (errors.OcpiError, OSError) as error:
             raise CommandError(f"{options['file']}: {error}") from error
-        for now in imports.finish(one):
-            one = now
-            self._show(one)
+        try:
+            for now in imports.finish(one):
+                self._show(now)
+        except Error as error:
+            raise CommandError(f"{error}\nimport {one.pk} goes on when a worker finds it.") from error
         self._tell(one)
         if one.state != Import.State.DONE or one.counts["refused"] or one.counts["stale"]:
             sys.exit(1)
@@ -80,7 +83,8 @@ class Command(BaseCommand):
         """Say what became of it."""
         if sys.stderr.isatty():
             self.stderr.write("\r" + " " * 100 + "\r", ending="")
-        counts = one.counts if one.state != Import.State.HELD else (one.preview or {})["counts"]
+        found = one.counts if one.state != Import.State.HELD else (one.preview or {})["counts"]
+        counts = dict.fromkeys(imports.COUNTS, 0) | found  # none when the first batch failed
         would = "would be " if one.is_dry_run or one.state == Import.State.HELD else ""
         self.stdout.write(f"{one.state}: {counts['received']} received, " + would + ", ".join(
             f"{counts[name]} {name}" for name in imports.COUNTS[1:] if counts[name]
