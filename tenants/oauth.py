@@ -7,6 +7,7 @@ Source: NDW DOT-NL, "Pull"; RFC 6749 §4.4; RFC 9068.
 
 import base64
 import hmac
+import logging
 import time
 from functools import cache
 
@@ -15,14 +16,17 @@ from authlib.integrations.django_oauth2.requests import DjangoOAuth2Payload, Dja
 from authlib.oauth2.rfc6749 import OAuth2Request, grants
 from authlib.oauth2.rfc9068 import JWTBearerTokenGenerator
 from django.conf import settings
+from django.db import Error
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.csrf import csrf_exempt
 from joserfc import jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import ECKey, KeySet
 
-from tenants import limits, remote, secrets
+from tenants import limits, remote, secrets, sql
 from tenants.models import OAuthClient
+
+logger = logging.getLogger(__name__)
 
 LIFE_S = 1800
 AUDIENCE = "ocpi-sender"
@@ -134,15 +138,11 @@ def token_view(request: HttpRequest) -> HttpResponse:
     """Answer `POST /oauth/token`: a form with grant_type=client_credentials, the client in the form or as HTTP Basic."""
     problem, address = _form_problem(request), remote.address(request)
     if wait_s := limits.failure_wait_s(address):
-        response: HttpResponse = JsonResponse({"error": "temporarily_unavailable"}, status=429)
-        response["Retry-After"] = str(wait_s)
+        response = _unavailable(429, wait_s)
     elif problem:
         response = JsonResponse({"error": "invalid_request", "error_description": problem}, status=400)
     else:
-        try:
-            response = _server().create_token_response(request)
-        except UnicodeDecodeError:  # Authlib takes it for granted that what HTTP Basic carries is UTF-8
-            response = JsonResponse({"error": "invalid_client"}, status=401, headers={"WWW-Authenticate": "Basic"})
+        response = _grant(request)
     if response.status_code == 401:
         limits.note_failure(address)
     if request.method != "POST":
@@ -151,6 +151,22 @@ def token_view(request: HttpRequest) -> HttpResponse:
     response["Content-Type"] = "application/json"
     response["Cache-Control"] = "no-store"
     return response
+
+
+def _grant(request: HttpRequest) -> HttpResponse:
+    try:
+        return _server().create_token_response(request)
+    except UnicodeDecodeError:  # Authlib takes it for granted that what HTTP Basic carries is UTF-8
+        return JsonResponse({"error": "invalid_client"}, status=401, headers={"WWW-Authenticate": "Basic"})
+    except Error as error:
+        if not sql.is_away(error):
+            raise
+        logger.error("Database not available: %s", type(error.__cause__ or error).__name__)
+        return _unavailable(503, sql.AWAY_S)
+
+
+def _unavailable(status: int, wait_s: int) -> HttpResponse:
+    return JsonResponse({"error": "temporarily_unavailable"}, status=status, headers={"Retry-After": str(wait_s)})
 
 
 def _form_problem(request: HttpRequest) -> str:
