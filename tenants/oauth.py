@@ -140,14 +140,14 @@ def token_view(request: HttpRequest) -> HttpResponse:
     """Answer `POST /oauth/token`: a form with grant_type=client_credentials, the client in the form or as HTTP Basic."""
     request, address = _of_known_length(request), remote.address(request)
     problem = _form_problem(request)
-    if wait_s := limits.failure_wait_s(address):
+    if wait_s := limits.token_failure_wait_s(address):
         response = _unavailable(429, wait_s)
     elif problem:
         response = JsonResponse({"error": "invalid_request", "error_description": problem}, status=400)
     else:
         response = _grant(request)
     if response.status_code == 401:
-        limits.note_failure(address)
+        limits.note_token_failure(address)
     if request.method != "POST":
         response = JsonResponse({"error": "invalid_request", "error_description": "Use POST."}, status=405)
         response["Allow"] = "POST"
