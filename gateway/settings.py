@@ -166,9 +166,11 @@ CACHES = {
     "default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}
 }  # nothing that matters hangs on Redis
 
+_validation = "django.contrib.auth.password_validation"
 AUTH_PASSWORD_VALIDATORS = [
-    {"NAME": f"django.contrib.auth.password_validation.{name}"}
-    for name in ("UserAttributeSimilarityValidator", "MinimumLengthValidator", "CommonPasswordValidator")
+    {"NAME": f"{_validation}.UserAttributeSimilarityValidator"},
+    {"NAME": f"{_validation}.MinimumLengthValidator", "OPTIONS": {"min_length": 15}},
+    {"NAME": f"{_validation}.CommonPasswordValidator"},
 ]
 LOGIN_URL, LOGIN_REDIRECT_URL = "/admin/login/", "/admin/"
 LANGUAGE_CODE = "en"
@@ -192,6 +194,7 @@ SECURE_HSTS_SECONDS = 31_536_000 if IS_HTTPS else 0
 # Which of several gateways the admin's badge says this is: production, staging, development, or a word of one's own.
 GATEWAY_ENVIRONMENT = env("GATEWAY_ENVIRONMENT", default="production" if IS_HTTPS else "development")
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = LANGUAGE_COOKIE_SECURE = IS_HTTPS
+# "Lax", not "Strict": a link in an alert mail opens for who is logged in.
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = LANGUAGE_COOKIE_SAMESITE = "Lax"
 SESSION_COOKIE_AGE = 8 * 3600
 CSRF_TRUSTED_ORIGINS = [PUBLIC_URL] if PUBLIC_URL else []

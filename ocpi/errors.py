@@ -12,13 +12,13 @@ from http import HTTPStatus
 
 import orjson
 from django.core.exceptions import SuspiciousOperation
-from django.db import InterfaceError, OperationalError
 from django.http import HttpResponse
 from rest_framework import exceptions
 from rest_framework.views import set_rollback
 
 from ocpi import envelope, journal
 from ocpi.rules import Finding
+from tenants import sql
 
 logger = logging.getLogger(__name__)
 
@@ -118,8 +118,8 @@ def handle(error: Exception, context: dict) -> HttpResponse:
         return _api_exception(error, request.path)
     if isinstance(error, SuspiciousOperation):  # what Django refuses to take apart, such as too many parameters
         return plain(400, request.path)
-    if isinstance(error, OperationalError | InterfaceError):
-        logger.error("Database not available: %s", type(error).__name__)
+    if sql.is_away(error):
+        logger.error("Database not available: %s", type(error.__cause__ or error).__name__)
         return _unavailable(request.path)
     logger.exception("Unhandled error at %s %s", request.method, request.path)
     return _answer(request.path, 500, SERVER_ERROR, "Internal error; it has been noted.")
@@ -164,7 +164,7 @@ def _waiting(response: HttpResponse, error: Exception) -> HttpResponse:
 def _unavailable(path: str) -> HttpResponse:
     """Answer that the database does not: nothing was stored, try again."""
     response = _answer(path, 503, SERVER_ERROR, "Not available now; try again.")
-    response["Retry-After"] = "5"
+    response["Retry-After"] = str(sql.AWAY_S)
     return response
 
 

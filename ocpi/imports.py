@@ -19,10 +19,9 @@ from typing import Any, NamedTuple
 
 import orjson
 import zstandard
-from django.db import Error, OperationalError, close_old_connections, transaction
+from django.db import Error, close_old_connections, transaction
 from django.db.models import Exists, F, OuterRef, Q, QuerySet
 from django.utils import timezone
-from psycopg.errors import IdleInTransactionSessionTimeout
 
 from ocpi import doorbell, errors, rows, rules, store, tally
 from ocpi.intake import LARGEST_DOCUMENT
@@ -144,7 +143,7 @@ def _chunk(one: Import, lines: "_Lines | None") -> "_Lines | None":
     except errors.Offboarded:
         return None  # it has left since the batch began: the next look says so
     except Exception as error:
-        if isinstance(error, OperationalError) or isinstance(error.__cause__, IdleInTransactionSessionTimeout):
+        if sql.is_away(error):
             # PostgreSQL is away, chose us in a deadlock, or we were frozen: the next chunk begins where this one did.
             with suppress(Error):  # behind the others
                 Import.objects.filter(pk=one.pk).update(worked_at=timezone.now() - TURN)

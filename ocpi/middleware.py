@@ -3,10 +3,12 @@
 import re
 import uuid
 from collections.abc import Callable
+from typing import Any
 
 from csp.constants import HEADER
 from csp.middleware import CSPMiddleware
 from django.conf import settings
+from django.core.signals import request_started
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.middleware.locale import LocaleMiddleware
@@ -20,7 +22,17 @@ PAGES = ("/api/docs", "/api/schema")  # of the paths above those that a browser 
 ADMIN_PATH = "/admin/"
 _PRINTABLE = re.compile(r"[\x21-\x7e]{1,100}")
 _ASCII = re.compile(r"[\x20-\x7e]*")
-_NOT_UTF8 = re.compile(r"%[89A-F][0-9A-F]")
+
+
+def keep_raw_path(environ: dict[str, Any], **_: Any) -> None:
+    """Keep the path as it came in, a character a byte: all there is before Django decodes it is this signal.
+
+    Django puts back as %8A what is no UTF-8, and `A%8AB` is also an id that somebody may have, sent as `A%258AB`.
+    """
+    environ["ocpi.raw_path"] = environ.get("PATH_INFO", "")
+
+
+request_started.connect(keep_raw_path)
 
 
 class OcpiMiddleware:
@@ -42,7 +54,7 @@ class OcpiMiddleware:
         journal.note(request_id=request.META["HTTP_X_REQUEST_ID"], correlation_id=request.META["HTTP_X_CORRELATION_ID"])
         if request.encoding:
             request.encoding = "utf-8"  # else Django reads the query in whatever charset Content-Type names
-        response = self.get_response(request) if _can_name_something(path) else errors.plain(404, path)
+        response = self.get_response(request) if _can_name_something(request) else errors.plain(404, path)
         if response.status_code >= 400 and "json" not in response.get("Content-Type", ""):
             response = errors.plain(response.status_code, path)
         response["X-Request-ID"] = request.META["HTTP_X_REQUEST_ID"]
@@ -65,12 +77,9 @@ class PagePolicy(CSPMiddleware):
         return super().__call__(request) if is_page else self.get_response(request)  # type: ignore[return-value]
 
 
-def _can_name_something(path: str) -> bool:
-    """Return False for a path no id of ours can be in: they are printable ASCII.
-
-    Django has decoded the path by now, and has put back as %FF what was no UTF-8: that would be another id.
-    """
-    return bool(_ASCII.fullmatch(path)) and not _NOT_UTF8.search(path)
+def _can_name_something(request: HttpRequest) -> bool:
+    """Return False for a path no id of ours can be in: they are printable ASCII."""
+    return bool(_ASCII.fullmatch(request.META["ocpi.raw_path"]))
 
 
 class LanguageMiddleware(LocaleMiddleware):

@@ -1,9 +1,9 @@
 """How often somebody may ask: token buckets in the memory of each web process, which has its share of the whole.
 
 Nothing is shared and nothing is asked of a server: a limit that holds on average is enough, and it may not depend on Redis.
-A tenant's uploads are limited so that one does not take all; refused credentials by address, so that guessing is slow. Who was
-let in before is let in also from an address where others guess.
-Source: reliability C33; protocol §2.3.
+A tenant's uploads are limited so that one does not take all; refused credentials by address, so that guessing is slow, and at the
+token endpoint slower. Who was let in before is let in also from an address where others guess.
+Source: reliability C33, E12-288; protocol §2.3.
 """
 
 import math
@@ -14,6 +14,7 @@ from django.conf import settings
 
 BURST_S = 10  # of a tenant's rate, in one go
 MOST_KEYS = 10_000
+TOKEN_SHARE = 3  # of the refusals an address may have, one in so many at the token endpoint
 
 
 class Buckets:
@@ -47,7 +48,7 @@ class Buckets:
         self._level.clear()
 
 
-uploads, failures = Buckets(), Buckets()
+uploads, failures, token_failures = Buckets(), Buckets(), Buckets()
 
 
 def upload_wait_s(tenant_id: int) -> int:
@@ -66,6 +67,18 @@ def note_failure(address: str) -> None:
     failures.take(address, *_of_failures())
 
 
-def _of_failures() -> tuple[float, float]:
-    share = settings.FAILED_AUTH_RATE / settings.WEB_PROCESSES
+def token_failure_wait_s(address: str) -> int:
+    """Return 0, or how many seconds an address must wait at the token endpoint."""
+    there = token_failures.wait(address, *_of_failures(TOKEN_SHARE))
+    return max(failure_wait_s(address), math.ceil(there))
+
+
+def note_token_failure(address: str) -> None:
+    """Count a client that was refused at the token endpoint, there and with the rest."""
+    note_failure(address)
+    token_failures.take(address, *_of_failures(TOKEN_SHARE))
+
+
+def _of_failures(part: int = 1) -> tuple[float, float]:
+    share = settings.FAILED_AUTH_RATE / settings.WEB_PROCESSES / part
     return share / 60, max(1, share)

@@ -2,19 +2,22 @@
 
 import contextlib
 import datetime as dt
+import logging
 from collections.abc import Iterator
 from typing import Any
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
-from django.db import DEFAULT_DB_ALIAS, models, transaction
+from django.db import DEFAULT_DB_ALIAS, DatabaseError, connection, models, transaction
 from django.db.models import Q
 from django.db.models.functions import Now, Upper
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from tenants import secrets, sql
+
+logger = logging.getLogger(__name__)
 
 AUTH_USER = settings.AUTH_USER_MODEL
 
@@ -264,10 +267,32 @@ class Credential(models.Model):
         return Q(tenant=self.tenant) & environments
 
     def touch(self) -> None:
-        """Note the use, at most once a minute: an upload must not pay for it with a write."""
+        """Note the use, at most once a minute: an upload must not pay for it with a write. Outside a transaction; never raise.
+
+        NDW's pulls are answered also where nothing can be written: by a primary that only reads, or on a full disk.
+        """
         now = timezone.now()
-        if self.last_used_at is None or now - self.last_used_at > dt.timedelta(minutes=1):
+        if self.last_used_at and now - self.last_used_at <= dt.timedelta(minutes=1):
+            return
+        try:
             type(self).objects.filter(pk=self.pk).update(last_used_at=now)
+        except DatabaseError as error:
+            _note_uses(are_written=False, why=" ".join(str(error).split()))
+            if not connection.is_usable():
+                connection.close()  # what comes next makes a new one
+        else:
+            _note_uses(are_written=True)
+
+
+_are_uses_written = True
+
+
+def _note_uses(*, are_written: bool, why: str = "") -> None:
+    """Say once that uses are not noted, not at every request till it is over."""
+    global _are_uses_written
+    if _are_uses_written and not are_written:
+        logger.warning("last use of credentials: not noted: %s", why)
+    _are_uses_written = are_written
 
 
 class Token(Credential):

@@ -7,6 +7,8 @@ Source: NDW DOT-NL, "Pull"; RFC 6749 §4.4; RFC 9068.
 
 import base64
 import hmac
+import io
+import logging
 import time
 from functools import cache
 
@@ -15,20 +17,24 @@ from authlib.integrations.django_oauth2.requests import DjangoOAuth2Payload, Dja
 from authlib.oauth2.rfc6749 import OAuth2Request, grants
 from authlib.oauth2.rfc9068 import JWTBearerTokenGenerator
 from django.conf import settings
+from django.core.handlers.wsgi import WSGIRequest
+from django.db import Error
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.csrf import csrf_exempt
 from joserfc import jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import ECKey, KeySet
 
-from tenants import limits, remote, secrets
+from tenants import limits, remote, secrets, sql
 from tenants.models import OAuthClient
+
+logger = logging.getLogger(__name__)
 
 LIFE_S = 1800
 AUDIENCE = "ocpi-sender"
 ALGORITHM = "ES256"
 CLOCK_SKEW_S = 60
-LONGEST_FORM = 8192
+LONGEST_FORM = 8192  # bytes
 
 
 @cache
@@ -132,25 +138,51 @@ def _server() -> _Server:
 @csrf_exempt
 def token_view(request: HttpRequest) -> HttpResponse:
     """Answer `POST /oauth/token`: a form with grant_type=client_credentials, the client in the form or as HTTP Basic."""
-    problem, address = _form_problem(request), remote.address(request)
-    if wait_s := limits.failure_wait_s(address):
-        response: HttpResponse = JsonResponse({"error": "temporarily_unavailable"}, status=429)
-        response["Retry-After"] = str(wait_s)
+    request, address = _of_known_length(request), remote.address(request)
+    problem = _form_problem(request)
+    if wait_s := limits.token_failure_wait_s(address):
+        response = _unavailable(429, wait_s)
     elif problem:
         response = JsonResponse({"error": "invalid_request", "error_description": problem}, status=400)
     else:
-        try:
-            response = _server().create_token_response(request)
-        except UnicodeDecodeError:  # Authlib takes it for granted that what HTTP Basic carries is UTF-8
-            response = JsonResponse({"error": "invalid_client"}, status=401, headers={"WWW-Authenticate": "Basic"})
+        response = _grant(request)
     if response.status_code == 401:
-        limits.note_failure(address)
+        limits.note_token_failure(address)
     if request.method != "POST":
         response = JsonResponse({"error": "invalid_request", "error_description": "Use POST."}, status=405)
         response["Allow"] = "POST"
     response["Content-Type"] = "application/json"
     response["Cache-Control"] = "no-store"
     return response
+
+
+def _of_known_length(request: HttpRequest) -> HttpRequest:
+    """Return a request whose form came in chunks with the form read: Django takes it for an empty one.
+
+    Of one that is too long a byte more than it may have, by which it is known.
+    """
+    if "HTTP_TRANSFER_ENCODING" not in request.META:
+        return request
+    form, stream = b"", request.META["wsgi.input"]
+    while len(form) <= LONGEST_FORM and (piece := stream.read(LONGEST_FORM + 1 - len(form))):
+        form += piece
+    return WSGIRequest(request.META | {"CONTENT_LENGTH": str(len(form)), "wsgi.input": io.BytesIO(form)})
+
+
+def _grant(request: HttpRequest) -> HttpResponse:
+    try:
+        return _server().create_token_response(request)
+    except UnicodeDecodeError:  # Authlib takes it for granted that what HTTP Basic carries is UTF-8
+        return JsonResponse({"error": "invalid_client"}, status=401, headers={"WWW-Authenticate": "Basic"})
+    except Error as error:
+        if not sql.is_away(error):
+            raise
+        logger.error("Database not available: %s", type(error.__cause__ or error).__name__)
+        return _unavailable(503, sql.AWAY_S)
+
+
+def _unavailable(status: int, wait_s: int) -> HttpResponse:
+    return JsonResponse({"error": "temporarily_unavailable"}, status=status, headers={"Retry-After": str(wait_s)})
 
 
 def _form_problem(request: HttpRequest) -> str:

@@ -9,8 +9,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import psycopg
-from django.db import DEFAULT_DB_ALIAS, OperationalError, connection, connections
+from django.db import DEFAULT_DB_ALIAS, InterfaceError, OperationalError, connection, connections
+from psycopg.errors import IdleInTransactionSessionTimeout, ReadOnlySqlTransaction
 
+AWAY_S = 5  # after which a caller is told to ask again
 CHUNK = 50  # rows handed over at once by `stream`: few enough that they stay in the processor's cache
 
 
@@ -60,6 +62,15 @@ def ask(sql: str, parameters: Any) -> psycopg.Cursor:
             raise
         connection.close()
         return run(sql, parameters)
+
+
+def is_away(error: BaseException) -> bool:
+    """Return True for an error that says nothing of what was asked: the database cannot be had now, and may be asked again.
+
+    Two of them are InternalErrors to Django: we were frozen in a transaction, or the server only reads (a standby).
+    """
+    was_internal = isinstance(error.__cause__, IdleInTransactionSessionTimeout | ReadOnlySqlTransaction)
+    return was_internal or isinstance(error, OperationalError | InterfaceError)
 
 
 def stream(sql: str, parameters: Any, using: str = DEFAULT_DB_ALIAS) -> Iterator[tuple]:

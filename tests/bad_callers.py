@@ -27,7 +27,7 @@ from tests.bad_inputs import (
     send,
 )  # fmt: skip
 from tests.documents import location_body
-from tests.wire import ABSENT
+from tests.wire import ABSENT, chunked
 
 GOOD = location_body(last_updated=LATER)
 RIVALS = f"{RECEIVER}/locations/NL/RIV/LOC-0001"
@@ -130,7 +130,8 @@ TOKENS = [
     _token("NUL in the id", GRANT | {"client_id": "a\0b"}, SHUT_OUT),
     _token("surrogate in the id", b"grant_type=client_credentials&client_id=%ED%A0%80&client_secret=x", SHUT_OUT),
     _token("a secret of a megabyte", GRANT | {"client_secret": "x" * 1_000_000}),
-    _token("a secret of a megabyte in chunks", b"f\r\n" + b"client_secret=x" + b"\r\n0\r\n\r\n", Transfer_Encoding="chunked"),
+    _token("a secret of a megabyte in chunks", chunked(urlencode(GRANT).encode(), b"x" * 1_000_000), Transfer_Encoding="chunked"),
+    _token("wrong client in chunks", chunked(urlencode(GRANT).encode()), SHUT_OUT, Transfer_Encoding="chunked"),
     _token("2,001 fields", b"&".join(b"a%d=1" % n for n in range(1500))),
     send(288, "token: secret in the URL", "POST", "/oauth/token?client_secret=x", UNUSABLE, b"grant_type=client_credentials",
          Content_Type=FORM, Authorization=ABSENT),

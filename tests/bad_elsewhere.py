@@ -49,7 +49,7 @@ ELSEWHERE = [
     Elsewhere(278, "signatures", _FORGED, "test_forged_signature_or_body_that_was_touched_is_refused"),
     Elsewhere(284, "any depth", "test_serve.py", "test_pages_of_a_crawl"),
     Elsewhere(287, "more connections than one may have", _SLOW, "test_more_connections_than_an_address_may_have_are_429"),
-    Elsewhere(288, "guessing", "test_limits.py", "test_token_endpoint_counts_wrong_clients_with_the_rest"),
+    Elsewhere(288, "guessing", "test_limits.py", "test_token_endpoint_counts_wrong_clients_with_the_rest_and_takes_a_third_of_them"),
     Elsewhere(288, "odd characters", _FORGED, "test_token_endpoint_odd_characters_are_a_4xx"),
     Elsewhere(288, "https only", _FORGED, "test_token_endpoint_over_https_only_when_we_are_known_by_https"),
     Elsewhere(288, "operators' URLs", "test_addresses.py", "test_check_refuses_everything_else"),

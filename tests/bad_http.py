@@ -75,6 +75,7 @@ PATHS = [
     get(59, "%00 where nothing is", "/ocpi/%00", NOTHING),
     get(60, "%FF in an id", f"{AT}/a%FFb", UNKNOWN),
     _under("a%FFb", UNKNOWN, 60, "%FF in an id, uploaded"),
+    _under("a%FFb", CREATED, 60, "%FF that is part of an id: OCPI lets it", "a%25FFb"),
     _under("a/b", UNKNOWN, 60, "overlong slash", "a%C0%AFb"),
     get(61, "surrogate in an id", f"{AT}/a%ED%A0%80b", UNKNOWN),
     get(62, "CRLF in an id", f"{AT}/a%0d%0aSet-Cookie:%20x=y", UNKNOWN),

@@ -930,5 +930,15 @@ def test_user_is_made_with_a_password_that_is_hashed(boss):
     assert User.objects.get(username="new").check_password("correct-horse-9")
 
 
+def test_user_is_not_made_with_a_password_of_14_characters(boss):
+    form = {"username": "new", "password1": "correct-horse9", "password2": "correct-horse9", "usable_password": "true"}
+
+    refused = boss.post(url(User, "add"), form).context["adminform"].errors
+
+    assert list(refused) == ["password2"]
+    assert refused["password2"] == ["This password is too short. It must contain at least 15 characters."]
+    assert not User.objects.filter(username="new").exists()
+
+
 def test_admin_needs_no_database_to_be_checked():
     call_command("check")

@@ -4,6 +4,7 @@ import io
 import json
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 import requests
@@ -69,16 +70,31 @@ def test_our_sender_breaks_no_rule(transactional_db, web, locations, tariffs, li
         assert not_seen(report) == set()
 
 
+def grant() -> dict[str, str]:
+    """Return the form of a new client for all tenants."""
+    made = provision.credentials(None, upload=False, pull=False, oauth=True)
+    client = {"client_id": made["oauth_client_id"], "client_secret": made["oauth_client_secret"]}
+    return {"grant_type": "client_credentials"} | client
+
+
+def test_our_token_endpoint_reads_a_form_in_chunks_unless_it_is_too_long(transactional_db, web):
+    form, headers = urlencode(grant()).encode(), {"Content-Type": "application/x-www-form-urlencoded"}
+    longest = form + b"&x=" + b"x" * (8192 - len(form) - 3)
+
+    answers = [
+        requests.post(f"{web}/oauth/token", data=iter(chunks), headers=headers, timeout=5)
+        for chunks in ([form[:20], form[20:]], [longest], [longest, b"x"])
+    ]
+
+    said = [(answer.status_code, answer.json().get("error_description")) for answer in answers]
+    assert said == [(200, None), (200, None), (400, "The form is too long.")]
+
+
 def test_our_sender_is_the_same_for_an_oauth_client_of_all_tenants(transactional_db, web):
     tenant = factories.make_tenant("EXA")
     factories.put_tariff(tenant)
     fill(tenant, 5, 2)
-    client = provision.credentials(None, upload=False, pull=False, oauth=True)
-    form = {"grant_type": "client_credentials"} | {
-        "client_id": client["oauth_client_id"],
-        "client_secret": client["oauth_client_secret"],
-    }
-    bearer = requests.post(f"{web}/oauth/token", data=form, timeout=5).json()["access_token"]
+    bearer = requests.post(f"{web}/oauth/token", data=grant(), timeout=5).json()["access_token"]
 
     sender = conformance.Sender(f"{web}/ocpi/sender/NL/EXA/versions", bearer=bearer)
     report = conformance.check_sender(sender, limit=2)

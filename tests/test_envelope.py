@@ -2,12 +2,13 @@
 
 import datetime as dt
 import re
+import time
 from typing import Any
 
 import orjson
 import psycopg
 import pytest
-from django.db import connection
+from django.db import InternalError, connection, transaction
 from django.test import RequestFactory
 
 from ocpi import envelope, errors
@@ -178,6 +179,36 @@ def test_database_that_does_not_answer_is_503_and_nothing_is_stored():
         cursor.execute("RESET lock_timeout")
     assert [(answer(response), response["Retry-After"]) for response in answers] == [((503, 3000), "5")] * 3
     assert Location.objects.count() == 0
+
+
+@pytest.mark.django_db(transaction=True)
+def test_database_that_only_reads_is_503():
+    upload = uploader(factories.make_tenant("EXA"))
+    with connection.cursor() as cursor:
+        cursor.execute("SET default_transaction_read_only = on")
+
+        response = upload.put(LOC, location_body())
+
+        cursor.execute("RESET default_transaction_read_only")
+    assert (answer(response), response["Retry-After"], Location.objects.count()) == ((503, 3000), "5", 0)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_process_that_was_frozen_in_a_transaction_answers_503():
+    request = RequestFactory().put("/ocpi/receiver/2.2.1/locations/NL/EXA/LOC-0001")
+
+    def freeze() -> None:
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute("SET LOCAL idle_in_transaction_session_timeout = 50")
+            time.sleep(0.3)
+            cursor.execute("SELECT 1")
+
+    with pytest.raises(InternalError) as ended:
+        freeze()
+    response = errors.handle(ended.value, {"request": request})
+
+    said = (response.status_code, orjson.loads(response.content)["status_code"], response["Retry-After"])
+    assert said == (503, 3000, "5")
 
 
 def test_our_own_mistake_is_500_and_tells_nothing():

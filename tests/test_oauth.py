@@ -7,10 +7,12 @@ import time
 from typing import Any
 from urllib.parse import urlencode
 
+import psycopg
 import pytest
 from cryptography.hazmat.primitives import serialization as s
 from cryptography.hazmat.primitives.asymmetric import ec
 from django.conf import settings as django_settings
+from django.db import connection
 from django.http import HttpResponse
 from django.test import Client
 from joserfc import jwt
@@ -195,6 +197,20 @@ def test_token_endpoint_over_https_only_when_we_are_known_by_https(cpo, client_o
     plain, secure = post(GRANT | client), post(GRANT | client, X_Forwarded_Proto="https")
 
     assert (plain.status_code, plain.json()["error"], secure.status_code) == (400, "invalid_request", 200)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_token_endpoint_without_a_database_is_503(client_of):
+    client = client_of(make_tenant("EXA"))
+    with psycopg.connect(**connection.get_connection_params()) as other, connection.cursor() as cursor:
+        other.execute("LOCK TABLE tenants_oauthclient IN ACCESS EXCLUSIVE MODE")
+        cursor.execute("SET lock_timeout = '20ms'")
+
+        response = post(GRANT | client)
+
+        cursor.execute("RESET lock_timeout")
+    assert (response.status_code, response.json()) == (503, {"error": "temporarily_unavailable"})
+    assert (response["Retry-After"], response["Cache-Control"]) == ("5", "no-store")
 
 
 # --- Pulling -----------------------------------------------------------------------------------------------------------

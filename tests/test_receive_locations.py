@@ -760,11 +760,12 @@ def test_url_that_can_hold_no_id_is_404_and_never_stored(upload, cpo, garbage, m
     assert Location.objects.count() == 0
 
 
-@pytest.mark.parametrize("ocpi_id", ["A*1", "a b", "50%", "x?y#z", "a;b=c&d+e", "~.-_", "'\"<i>"])
+@pytest.mark.parametrize("ocpi_id", ["A*1", "a b", "50%", "50%AB", "A%8AB", "x?y#z", "a;b=c&d+e", "~.-_", "'\"<i>"])
 def test_ids_with_reserved_characters_come_back_as_they_are(upload, cpo, pull, ocpi_id):
     url = f"/locations/NL/EXA/{quote(ocpi_id, safe='')}"
 
     assert answer(upload.put(url, location_body(id=ocpi_id))) == (201, 1000)
+    assert answer(upload.patch(url, {"name": "Other", "last_updated": LATER})) == (200, 1000)
     assert upload.get(url).envelope["data"]["id"] == ocpi_id
     assert pull.get(f"/locations/{quote(ocpi_id, safe='')}").envelope["data"]["id"] == ocpi_id
 
