@@ -8,11 +8,12 @@ Source: OCPI 2.2.1 transport_and_format, "Pagination", "Response format"; versio
 
 import base64
 import datetime as dt
+import json
 import re
 import time
 import uuid
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 from urllib.parse import parse_qsl, urlencode, urljoin, urlsplit, urlunsplit
 
 import orjson
@@ -106,7 +107,7 @@ class Sender:
             one["identifier"]: _joined("Version details", self.url, one["url"])
             for one in found
             if isinstance(one, dict) and one.get("role") == "SENDER" and isinstance(one.get("url"), str)
-            if one.get("identifier") in ("locations", "tariffs")
+            if one.get("identifier") in ("locations", "tariffs") and one["url"].isprintable()
         }
 
     # --- Lists ---
@@ -234,10 +235,23 @@ def _parsed(raw: bytes) -> Any:
     """Return the JSON; None for what is none, or more than a page may hold."""
     if sum(map(raw.count, (b",", b"{", b"["))) > MOST_VALUES:
         return None
+    raw = raw.removeprefix(b"\xef\xbb\xbf")
     try:
-        return orjson.loads(raw.removeprefix(b"\xef\xbb\xbf"))
+        return orjson.loads(raw)
     except orjson.JSONDecodeError:
+        return _parsed_with_patience(raw)
+
+
+def _parsed_with_patience(raw: bytes) -> Any:
+    """Return JSON with half a character or too large a number, for which the import refuses one object; None for no JSON."""
+    try:
+        return json.loads(raw.decode(), parse_constant=_refuse, parse_int=lambda digits: int(digits[:20]))
+    except (ValueError, RecursionError):
         return None
+
+
+def _refuse(constant: str) -> NoReturn:
+    raise ValueError(f"{constant} is no JSON")
 
 
 def _moment(timestamp: Any) -> dt.datetime | None:

@@ -206,8 +206,8 @@ def _tested(tenant: Tenant, sender: Sender, module: str, url: str | None) -> Lin
         return Line(True, f"{name}: the list is empty.")
     body = page.objects[0][1]
     _, party = _identity(body)
-    whose = f" of {'-'.join(party)[:10]}" if party else ""
-    shown_id = str(body.get("id"))[:36] if isinstance(body, dict) else "no object"
+    whose = f" of {_printable('-'.join(party)[:10])}" if party else ""
+    shown_id = _printable(str(body.get("id"))[:36]) if isinstance(body, dict) else "no object"
     if party and not tenant.owns(*party):
         return Line(
             False, f"{name}: the first, {shown_id}, is{whose} and not of {tenant}; only the tenant's own are taken."
@@ -217,3 +217,8 @@ def _tested(tenant: Tenant, sender: Sender, module: str, url: str | None) -> Lin
             False, f"{name}: the first is {shown_id}{whose}. X-Total-Count is missing: a lost page would not be seen."
         )
     return Line(True, f"{name}: {page.total} there, the first is {shown_id}{whose}.")
+
+
+def _printable(text: str) -> str:
+    """Return text without what no page can show, such as half a character."""
+    return "".join(filter(str.isprintable, text))
