@@ -243,10 +243,7 @@ def _parsed(raw: bytes) -> Any:
 
 
 def _parsed_with_patience(raw: bytes) -> Any:
-    """Return JSON with half a character or too large a number in it: the import refuses that object, nobody the page.
-
-    None for what is no JSON.
-    """
+    """Return JSON with half a character or too large a number, for which the import refuses one object; None for no JSON."""
     try:
         return json.loads(raw.decode(), parse_constant=_refuse, parse_int=lambda digits: int(digits[:20]))
     except (ValueError, RecursionError):
