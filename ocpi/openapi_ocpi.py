@@ -79,6 +79,11 @@ TOKEN: Schema = {
         "200": {"description": "The token.", "content": {"application/json": {"schema": ref("AccessToken")}}},
         "400": {"description": "No such request.", "content": {"application/json": {"schema": ref("TokenError")}}},
         "401": {"description": "No such client.", "content": {"application/json": {"schema": ref("TokenError")}}},
+        "429": {
+            "description": "Too many wrong clients.",
+            "content": {"application/json": {"schema": ref("TokenError")}},
+        },
+        "503": {"description": "Try again soon.", "content": {"application/json": {"schema": ref("TokenError")}}},
     },
 }
 

@@ -195,6 +195,7 @@ def test_credential_never_follows_from_https_to_http(base, url, is_safe):
     [
         ('<https://h/a>; rel="next"', "https://h/a"),
         ("<https://h/a>;REL=next", "https://h/a"),
+        ('<https://h/a;b?c=d;e>; title="a=b"; rel="last next"', "https://h/a;b?c=d;e"),
         ('<https://h/z>; rel="prev", <https://h/a>; rel="next"; title="on"', "https://h/a"),
         ('<https://h/z>; rel="prev"', None),
         ("https://h/a", ""),

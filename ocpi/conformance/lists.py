@@ -4,11 +4,10 @@ The other side lives: objects may come, go and change during the visit. Before s
 change could explain, it is looked at once more.
 """
 
+import re
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import SplitResult, parse_qsl, urlencode, urlsplit, urlunsplit
-
-from requests.utils import parse_header_links
 
 from ocpi.conformance.caller import Answer, Caller
 from ocpi.conformance.objects import Examine, List, key, look_at, moment
@@ -20,6 +19,8 @@ BAD = (
     "limit=0", "limit=-1", "limit=abc", "offset=-1", "offset=1.5", "date_from=yesterday", "date_to=2026-02-30T00:00:00Z",
 )  # fmt: skip
 PORTS = {"https": 443, "http": 80}
+_LINK = re.compile(r"<([^<>]*)>([^<]*)")
+_REL = re.compile(r""";\s*rel\s*=\s*("[^"]*"|[^;,]*)""", re.IGNORECASE)
 
 
 class Lists:
@@ -215,12 +216,8 @@ def next_link(answer: Answer) -> str | None:
         return None
     if "<" not in value:
         return ""
-    links = parse_header_links(value)
-    return next((one["url"] for one in links if "next" in _relations(one)), None)
-
-
-def _relations(link: dict[str, str]) -> list[str]:
-    return [word for name, words in link.items() if name.lower() == "rel" for word in words.lower().split()]
+    relations = ((url, _REL.search(more)) for url, more in _LINK.findall(value))
+    return next((url for url, rel in relations if rel and "next" in rel[1].strip('"').lower().split()), None)
 
 
 def split(url: str) -> SplitResult:
