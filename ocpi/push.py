@@ -22,6 +22,7 @@ from django.conf import settings
 from ocpi import documents, doorbell, meters, ndw, queue, rulings, tokens
 from ocpi.queue import Claimed, Result
 from ocpi.rulings import Do, Ruling
+from tenants import sql
 from tenants.models import Connection
 
 logger = logging.getLogger(__name__)
@@ -29,6 +30,7 @@ logger = logging.getLogger(__name__)
 THREADS = 16
 LONGEST_DRAIN_S = 7.0  # with the requests under way then, it ends within a worker's 20 s of grace
 LEAST_SHARE = 8  # of a Connection where many have something due: claiming costs as much for one row as for eight
+FETCHING_S = 1.0  # of one look
 SLOW_MS = 1000.0
 SLOW_SHARE = THREADS * 3 // 4  # requests under way of all Connections together that are slow, or not known yet
 LEAST_LEASE_S = 13.0  # a request that starts later could outlive its lease
@@ -94,9 +96,7 @@ def _claim(room: int, running: Iterable[Claimed]) -> tuple[list[Claimed], bool]:
 
     Those that take long get no more than their part of the threads: what is quick must not wait behind them.
     """
-    targets = [
-        (target, _token(target)) for target in queue.due_connections()
-    ]  # tokens first: one may have to be waited for
+    targets = _with_tokens()  # before anything is claimed: one may have to be waited for
     slow_room = SLOW_SHARE - sum(_is_slow(one.connection) for one in running)
     claimed: list[Claimed] = []
     held_up = False
@@ -119,6 +119,17 @@ def _is_slow(target: Connection) -> bool:
     return _took_ms.get(target.pk, SLOW_MS) >= SLOW_MS
 
 
+def _with_tokens() -> list[tuple[Connection, str | None]]:
+    """Return those with something due, each with its access token; after a second those that are left wait for the next look."""
+    found: list[tuple[Connection, str | None]] = []
+    until = time.monotonic() + FETCHING_S
+    for target in queue.due_connections():
+        found.append((target, _token(target)))
+        if time.monotonic() > until:
+            break
+    return found
+
+
 def _token(target: Connection) -> str | None:
     """Return an access token, None while there is none; pause what cannot get one (an account: all its Connections)."""
     try:
@@ -128,7 +139,9 @@ def _token(target: Connection) -> str | None:
         _pause([target], str(error))
     except tokens.AccountRefused as error:
         _pause(target.service_account.connections.select_related("tenant"), str(error))
-    except Exception:  # one account must not stop the others
+    except Exception as error:  # one account must not stop the others
+        if sql.is_away(error):
+            raise
         logger.exception("no access token for %s", target)
     return None
 
