@@ -113,10 +113,11 @@ def trend(tenant: Tenant) -> list[Scorecard]:
     return rows or list(tenant.scorecards.order_by("-day")[:1])
 
 
-def averages() -> tuple[dict[str, float], int]:
+def averages(least: int = 1) -> tuple[dict[str, float], int]:
     """Return the average of the tenants' shares (0 to 100) by field, and of how many tenants. One query.
 
-    Each tenant counts as one, with its latest row, and in a field only where it has objects to fill it in.
+    Each tenant counts as one, with its latest row, and in a field only where it has objects to fill it in; fields of fewer
+    than `least` tenants are left out.
     """
     since = timezone.localdate() - dt.timedelta(days=RECENT_DAYS - 1)
     rows = Scorecard.objects.filter(day__gte=since).order_by("tenant_id", "-day").distinct("tenant_id")
@@ -127,7 +128,7 @@ def averages() -> tuple[dict[str, float], int]:
         for name, (filled, asked) in row.fills.items():
             if asked:
                 shares.setdefault(name, []).append(100 * filled / asked)
-    return {name: sum(found) / len(found) for name, found in shares.items()}, count
+    return {name: sum(found) / len(found) for name, found in shares.items() if len(found) >= least}, count
 
 
 def share(row: Scorecard, name: str) -> float | None:

@@ -224,4 +224,5 @@ def _silent_since(tenant: Tenant, total: int) -> dt.datetime | None:
     before = timezone.now() - dt.timedelta(hours=tenant.heartbeat_h)
     if heard < before:
         return heard
-    return latest["changed"] if total >= FLEET and latest["changed"] < before else None
+    changed = latest["changed"]  # None when all of it was taken off while it was looked at
+    return changed if changed and total >= FLEET and changed < before else None

@@ -817,6 +817,22 @@ def test_push_now_makes_a_rejected_push_due_as_a_whole(boss, cpo, how):
     assert [entry.get_change_message() for entry in LogEntry.objects.all()] == ["Push now."]
 
 
+def test_push_now_sends_nothing_that_is_withheld(boss, cpo):
+    connect_to_nowhere(cpo)
+    put_location(cpo)
+    Push.objects.update(state="delivered", accepted_at=timezone.now())
+    Location.objects.update(is_shown=False, publish=True)
+
+    response = act(boss, Push, "push_now", Push.objects.get())
+
+    assert (Push.objects.get().state, said(response)) == ("delivered", ["0 will be sent now."])
+
+
+@pytest.mark.parametrize("model", [Token, OAuthClient, Connection, Push, Location])
+def test_address_with_a_key_that_can_be_none_is_404(boss, model):
+    assert boss.get(url(model, "change", "abc")).status_code == 404
+
+
 def test_push_now_is_for_who_may_change_a_push(cpo):
     connect_to_nowhere(cpo)
     put_location(cpo)

@@ -440,6 +440,17 @@ def test_tenant_user_issues_no_other_token(own, rival_things, purpose, of):
     assert (response.status_code, Token.objects.count()) == (200, before)
 
 
+@pytest.mark.parametrize("kind", ["pull", "oauth_client"])
+def test_tenant_user_lets_nobody_pull_by_the_hand_over_sheet(own, rival_things, kind):
+    sheet, client = reverse("admin:tenants_tenant_hand_over", args=["NL-EXA", "ndw"]), browser(own[User])
+    before = snapshot()
+
+    response = client.post(sheet, {"kind": kind, "environment": "", "confirmed": "yes"})
+
+    assert (response.status_code, snapshot() == before) == (404, True)
+    assert 'name="kind"' not in client.get(sheet).content.decode()
+
+
 def test_tenant_user_is_offered_upload_and_his_own_tenants_only(own, rival_things):
     form = browser(own[User]).get(reverse("admin:tenants_token_add")).context["adminform"].form
 

@@ -113,7 +113,9 @@ def test_averages_count_each_tenant_as_one_with_its_latest_row(cpo, rival):
     row(rival, 6, a=[1, 4], b=[1, 3])
     row(factories.make_tenant("OLD"), 7, a=[0, 1])
 
-    assert scorecards.averages() == ({"a": 62.5, "b": 100 / 3}, 2)
+    row(factories.make_tenant("NEW"), 0, a=[1, 1], b=[0, 0])
+    assert scorecards.averages() == ({"a": 75, "b": 100 / 3}, 3)
+    assert scorecards.averages(2) == ({"a": 75}, 3)
 
 
 def test_trend_is_of_the_last_days_oldest_first_or_the_latest_there_is(cpo, rival):

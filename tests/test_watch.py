@@ -110,6 +110,13 @@ def test_fleet_in_which_nothing_changes_is_silent(cpo, rival):
     assert look() == [("NL-EXA", "silent", "")]
 
 
+def test_fleet_that_is_taken_off_while_it_is_looked_at_is_no_fault(cpo):
+    put(cpo, "A", *[("AVAILABLE", 25 * HOUR)] * 20)
+    Location.objects.update(publish=False)
+
+    assert watch._silent_since(cpo, 20) is None
+
+
 def flap(location: Location, uid: str, count: int, age: dt.timedelta = HOUR) -> None:
     at = timezone.now() - age
     versions = [

@@ -20,7 +20,8 @@ KEPT = 0.99  # of a day's changes within 60 s: less, and the minute is not kept
 # Most Locations are shown, and those are counted as they change (`ocpi.counts`); the others have a small index.
 _FIGURES = """
     SELECT shown.locations + hidden.locations, shown.locations, hidden.withheld, hidden.evses, shown.tariffs,
-        (SELECT count(*) FROM ocpi_push WHERE state = 'dirty' AND {mine})
+        (SELECT count(*) FROM ocpi_push WHERE state = 'dirty' AND {mine}
+            AND connection_id NOT IN (SELECT id FROM tenants_connection WHERE is_retired))
     FROM (SELECT count(*) AS locations, count(*) FILTER (WHERE publish) AS withheld,
             coalesce(sum(evse_count) FILTER (WHERE publish), 0)::bigint AS evses
         FROM ocpi_location WHERE NOT is_shown AND {mine}) hidden,

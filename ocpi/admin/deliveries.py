@@ -17,7 +17,7 @@ from unfold.decorators import action, display
 from unfold.enums import ActionVariant
 from unfold.paginator import InfinitePaginator
 
-from ocpi import causes, doorbell, queue
+from ocpi import causes
 from ocpi.admin import clock, tables
 from ocpi.admin import waiting as pages
 from ocpi.admin.lists import TENANT, ChoiceFilter, ReadOnlyAdmin
@@ -32,7 +32,8 @@ class StateFilter(ChoiceFilter):
     """By the state a person sees; each condition can use an index, which the annotation could not."""
 
     title, parameter_name = _("state"), "state"
-    _waiting, _sending, _paused = Q(state=Push.State.DIRTY), Q(lease_until__gt=Now()), Q(connection__is_paused=True)
+    _waiting, _sending = Q(state=Push.State.DIRTY), Q(lease_until__gt=Now())
+    _paused = Q(connection__is_paused=True) | Q(connection__is_retired=True)
     _idle = _waiting & (Q(lease_until=None) | Q(lease_until__lte=Now()))
     choices_by_word = {
         "waiting": (_("Waiting (dirty, sending or blocked)"), _waiting),
@@ -174,9 +175,9 @@ class PushAdmin(ReadOnlyAdmin):
     @admin.action(description=_("Push now"), permissions=["push"])
     def push_now(self, request: HttpRequest, queryset: QuerySet) -> None:
         """Send the present state again, whatever became of it before."""
-        audit.note_all(request, queryset[:LOGGED], gettext_noop("Push now."))
-        count = queue.send_again(Push.objects.filter(pk__in=queryset.order_by().values("pk")))
-        doorbell.ring()
+        pushes = Push.objects.filter(causes.NOT_WITHHELD, pk__in=queryset.order_by().values("pk"))
+        audit.note_all(request, pushes[:LOGGED], gettext_noop("Push now."))
+        count = causes.resend(pushes)
         self.message_user(request, gettext("%(count)s will be sent now.") % {"count": count}, messages.SUCCESS)
 
     @action(

@@ -14,12 +14,12 @@ from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, gettext_noop
 from django.views.decorators.http import require_http_methods
 
 from ocpi.admin import workplace
 from ocpi.views import base_url
-from tenants import html, provision, scope
+from tenants import audit, html, provision, scope
 from tenants.admin import credentials
 from tenants.models import Credential, Environment, OAuthClient, Tenant, Token
 
@@ -60,8 +60,9 @@ KINDS = (
 def hand_over(request: HttpRequest, party: str, audience: str) -> HttpResponse:
     """Show the sheet; with POST issue a credential and show it, this once."""
     tenant = workplace.find(request, party)
-    kinds = [kind for kind in KINDS if kind.audience == audience]
     user: Any = request.user
+    may_let_pull = not scope.is_confined(user)  # who may pull is the operators' business
+    kinds = [kind for kind in KINDS if kind.audience == audience and (may_let_pull or kind.word == "upload")]
     issued = _issue(request, tenant, kinds) if request.method == "POST" else {}
     is_for_ndw = audience == "ndw"
     context = {
@@ -97,6 +98,7 @@ def _issue(request: HttpRequest, tenant: Tenant, kinds: list[Kind]) -> dict[str,
     if ends and "confirmed" not in request.POST:
         return {"unconfirmed": kind, "ends": ", ".join(ends), "environment": environment}
     value = made.issue()
+    audit.note_all(request, made.revoked_for_it, gettext_noop("Revoked: a third was issued."))
     words = f"Issued {made._meta.verbose_name} {made.shown_name} on the hand-over sheet"
     workplace.log(request, made, f"{words} of {tenant}.", ADDITION)
     workplace.log(request, tenant, f"{words} for {'NDW' if kind.audience == 'ndw' else 'the CPO'}.")

@@ -35,7 +35,8 @@ def title_prefix(request: HttpRequest) -> str:
 
 _COUNTS = """
     SELECT (SELECT count(*) FROM ocpi_import WHERE state = 'held' AND (%(own)s::bigint[] IS NULL OR tenant_id = ANY(%(own)s))),
-        (SELECT count(*) FROM ocpi_push WHERE state = 'rejected' AND (%(own)s::bigint[] IS NULL OR tenant_id = ANY(%(own)s)))
+        (SELECT count(*) FROM ocpi_push WHERE state = 'rejected' AND (%(own)s::bigint[] IS NULL OR tenant_id = ANY(%(own)s))
+            AND connection_id NOT IN (SELECT id FROM tenants_connection WHERE is_retired))
 """
 
 

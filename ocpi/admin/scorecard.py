@@ -24,9 +24,10 @@ def scorecard(request: HttpRequest, tenant: Tenant) -> dict[str, Any] | None:
     rows = scorecards.trend(tenant)
     if not rows:
         return {"day": ""}
-    average, count = scorecards.averages()
-    if scope.confined_to(request.user) is not None and count < scorecards.LEAST:
-        average = {}  # it would tell another one's figures
+    is_confined = scope.confined_to(request.user) is not None
+    average, count = scorecards.averages(
+        scorecards.LEAST if is_confined else 1
+    )  # of few it would tell another one's figures
     headers = [
         _("Field"),
         _("Filled in"),

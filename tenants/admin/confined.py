@@ -6,7 +6,7 @@ from typing import Any
 
 from django import forms
 from django.contrib.admin.utils import unquote
-from django.core.exceptions import PermissionDenied
+from django.core.exceptions import PermissionDenied, ValidationError
 from django.db.models import ForeignKey, Model
 from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import URLPattern
@@ -48,22 +48,35 @@ class ConfinedAdmin(ModelAdmin):
         found = super().get_urls()
         for pattern in found:
             if "object_id" in pattern.pattern.regex.groupindex:
-                pattern.callback = self._guarded(pattern.callback)
+                is_button = not (pattern.name or "").endswith(("_change", "_delete", "_history"))
+                pattern.callback = self._guarded(pattern.callback, is_button=is_button)
         return found
 
-    def _guarded(self, view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
-        """Answer 404 for what a confined user may not see, whether it is there or not."""
+    def _guarded(self, view: Callable[..., HttpResponse], *, is_button: bool) -> Callable[..., HttpResponse]:
+        """Answer 404 for what a confined user may not see, whether it is there or not.
+
+        For everybody where Django's own pages would not say that it is not there: buttons, and what is no key at all.
+        """
 
         @wraps(view)
         def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-            if self.admin_site.has_permission(request) and _is_confined(request):
-                if not self.has_view_or_change_permission(request):
+            if self.admin_site.has_permission(request):
+                key, is_confined = unquote(kwargs["object_id"]), _is_confined(request)
+                if is_confined and not self.has_view_or_change_permission(request):
                     raise PermissionDenied
-                if self.get_object(request, unquote(kwargs["object_id"])) is None:
+                is_ours = is_confined or is_button or not self._can_be_key(key)
+                if is_ours and self.get_object(request, key) is None:
                     raise Http404("There is no such object.")
             return view(request, *args, **kwargs)
 
         return guarded
+
+    def _can_be_key(self, key: str) -> bool:
+        try:
+            self.opts.pk.to_python(key)
+        except ValidationError:
+            return False
+        return True
 
     def formfield_for_foreignkey(self, db_field: ForeignKey, request: HttpRequest, **kwargs: Any) -> Any:
         """Offer what the user may see, and take nothing else."""
