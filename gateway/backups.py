@@ -80,8 +80,10 @@ def make(path: Path) -> dict[str, Any]:
         half.unlink()
         raise BackupError(f"pg_dump: {done.stderr.decode(errors='replace').strip()}")
     manifest |= {"bytes": half.stat().st_size, "sha256": _sha256(half)}
-    _write_private(manifest_path(path), json.dumps(manifest, indent=2) + "\n")
+    half_manifest = half.with_name(half.name + ".json")
+    _write_private(half_manifest, json.dumps(manifest, indent=2) + "\n")
     half.replace(path)
+    half_manifest.replace(manifest_path(path))
     return manifest
 
 
@@ -131,6 +133,8 @@ def counts() -> dict[str, int]:
 def _write_private(path: Path, text: str) -> None:
     with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
         file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def _sha256(path: Path) -> str:

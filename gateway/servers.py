@@ -42,8 +42,9 @@ jit = off
 timezone = 'UTC'
 log_timezone = 'UTC'
 log_line_prefix = '%m [%p] '
-log_min_duration_statement = 500
-# No bodies in the log: neither parameters, nor a failing statement, nor the row that broke a constraint.
+# No bodies in the log: neither parameters, nor a failing or slow statement (Django writes values into its text), nor the
+# row that broke a constraint.
+log_min_duration_statement = -1
 log_parameter_max_length = 0
 log_min_error_statement = panic
 log_error_verbosity = terse
@@ -390,7 +391,8 @@ def _start_redis(folder: Folder, account: Account) -> None:
 
 def _until_redis(folder: Folder, account: Account) -> None:
     def answers() -> bool:
-        return _ask_redis(folder, "PING").startswith(b"+PONG")
+        # A Redis that cannot write (a full disk) says so even to PING. It runs, and nothing of ours hangs on what it keeps.
+        return _ask_redis(folder, "PING").startswith((b"+PONG", b"-MISCONF"))
 
     _until(answers, folder.redis_socket, lambda: _launch_redis(folder, account), folder.logs / "redis.log")
 

@@ -36,9 +36,14 @@ DEBUG = env.bool("DEBUG", default=False)
 _address = GATEWAY_DATA / "address"
 PUBLIC_URL = env("PUBLIC_URL", default=_address.read_text().strip() if _address.exists() else "").rstrip("/")
 _public_host = urlsplit(PUBLIC_URL).hostname
-ALLOWED_HOSTS = env.list(
-    "ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]", "web", *filter(None, [_public_host])]
-)
+# What health checks and Prometheus call us goes with any list.
+ALLOWED_HOSTS = [
+    "localhost",
+    "127.0.0.1",
+    "[::1]",
+    "web",
+    *env.list("ALLOWED_HOSTS", default=list(filter(None, [_public_host]))),
+]
 NDW_ALLOWED_HOSTS = env.list("NDW_ALLOWED_HOSTS", default=["iam.ndw.nu"])
 SOURCE_ALLOWED_HOSTS = env.list("SOURCE_ALLOWED_HOSTS", default=[])  # besides public hosts by https on port 443
 NDW_RATE_CAP = env.int("NDW_RATE_CAP", default=50)  # requests a second and Connection; NDW's own limit is unknown
@@ -224,6 +229,7 @@ AXES_FAILURE_LIMIT = 5
 AXES_COOLOFF_TIME = 0.25  # hours
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
 AXES_RESET_ON_SUCCESS = True
+AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False  # nor is there a row for each guess at what is locked
 AXES_LOCKOUT_TEMPLATE = "admin/locked.html"
 AXES_CLIENT_IP_CALLABLE = "tenants.remote.address"
 AXES_ENABLE_ADMIN = False

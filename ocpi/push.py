@@ -41,7 +41,7 @@ PATIENCE_S = 1.0  # of such looks; then the sweep comes back
 
 # Of a version too large for one request: at which try of ours NDW had how many EVSEs. A lease is too short for all of many.
 _pieces_sent: dict[tuple[int, int], tuple[int, int]] = {}
-_took_ms: dict[int, float] = {}  # a Connection's last request
+_took_ms: dict[str, float] = {}  # the last request to a push URL, which many Connections have in common
 
 
 @cache
@@ -115,8 +115,8 @@ def _claim(room: int, running: Iterable[Claimed]) -> tuple[list[Claimed], bool]:
 
 
 def _is_slow(target: Connection) -> bool:
-    """Return True unless its last answer in this process was quick."""
-    return _took_ms.get(target.pk, SLOW_MS) >= SLOW_MS
+    """Return True unless the last answer from where it sends to was quick, as far as this process knows."""
+    return _took_ms.get(target.push_url, SLOW_MS) >= SLOW_MS
 
 
 def _with_tokens() -> list[tuple[Connection, str | None]]:
@@ -210,6 +210,7 @@ def _body(claimed: Claimed) -> bytes | None:
 def _send(result: Result, body: bytes | None, *, is_part: bool) -> None:
     """Make one request and put its answer and meaning into the result."""
     token = result.claimed.access_token
+    result.http_status, result.ocpi_status, result.answer = None, None, ""
     try:
         answer = ndw.send(result.method, result.url, token=token, headers=_headers(result), body=body)
     except ndw.NdwError as error:
@@ -218,9 +219,8 @@ def _send(result: Result, body: bytes | None, *, is_part: bool) -> None:
     result.http_status, result.ocpi_status = answer.http_status, answer.ocpi_status
     result.answer = answer.text.replace(token, "<access token>").replace("\x00", "�")[:2048]
     result.ruling = rulings.judge(result.method, is_part=is_part, tries=1, answer=answer)
-    if result.claimed.last_answer.startswith(
-        result.ruling.reason
-    ):  # the same once more; what else went wrong does not count
+    kinds = rulings.CONFLICTS if result.ruling.do is Do.WHOLE else (result.ruling.reason,)
+    if result.claimed.last_answer.startswith(kinds):  # the same once more; what else went wrong does not count
         tries = result.claimed.attempts
         result.ruling = rulings.judge(result.method, is_part=is_part, tries=tries, answer=answer)
 
@@ -230,22 +230,22 @@ def _send_split(result: Result) -> None:
     claimed, location = result.claimed, orjson.loads(result.claimed.body)
     evses = location.pop("evses", [])
     result.ruling = Ruling(Do.REJECTED, "too large for NDW")
+    try_before, done = _pieces_sent.pop((claimed.id, claimed.version), (0, 0))
+    if try_before != claimed.attempts - 1:  # another process may have tried since
+        done = 0
     if claimed.kind == "location" and evses:
         _send_one(result, "PATCH", location)
         if result.ruling.do is Do.WHOLE:
             _send_one(result, "PUT", location)
-    try_before, done = _pieces_sent.pop((claimed.id, claimed.version), (0, 0))
-    if (
-        result.method == "PUT" or try_before != claimed.attempts - 1
-    ):  # NDW has a Location without EVSEs, or perhaps not ours
-        done = 0
+            done = 0  # NDW has it without EVSEs now
     for evse in evses[done:]:
         if result.ruling.do is Do.DELIVERED:
             time.sleep(1 / settings.NDW_RATE_CAP)  # the claim has paid for one request
             _send_one(result, "PUT", evse, evse["uid"])
             done += result.ruling.do is Do.DELIVERED
-    if result.ruling.do is Do.RETRY:
-        _pieces_sent[claimed.id, claimed.version] = claimed.attempts, done
+    if result.ruling.do in (Do.RETRY, Do.THROTTLED):
+        counted = claimed.attempts - (result.ruling.do is Do.THROTTLED)  # as it will be counted
+        _pieces_sent[claimed.id, claimed.version] = counted, done
 
 
 def _send_one(result: Result, method: str, document: dict, evse_uid: str | None = None) -> None:
@@ -274,7 +274,7 @@ def _write_down(results: list[Result]) -> list[Claimed]:
     unsent = [result.claimed for result in results if not result.request_id]
     results = [result for result in results if result.request_id]
     again: list[Claimed] = []
-    _took_ms.update((result.claimed.connection.pk, result.took_ms) for result in results)
+    _took_ms.update((result.claimed.connection.push_url, result.took_ms) for result in results)
     for result in results:
         if result.ruling.do in (Do.DELIVERED, Do.REJECTED):  # somebody who has looked at it, not a proxy on the way
             tokens.note_worked(result.claimed.connection.service_account, result.claimed.access_token)

@@ -31,6 +31,7 @@ logger = logging.getLogger(__name__)
 LEASE_S = 30.0
 BACKOFF_CAP_S = 60.0
 BREAKER_FAILURES, PROBE_S = 5, 5.0
+RAMP_S = 30.0  # after which it no longer matters when somebody came back
 SAME_REFUSALS = 3
 CRASHES, PARKED_S, LONGEST_PARKED_S = 3, 60, 900  # an object that ends its worker time and again rests in between
 WAIT_FOR_TARIFF_S, DELETE_WAITS_S = 5, 60
@@ -231,7 +232,8 @@ _ALLOWANCE = """
 """
 _SPEND = f"""
     UPDATE tenants_connection SET allowance = %s, allowance_at = %s,
-        probe_at = CASE WHEN %s THEN statement_timestamp() + interval '{PROBE_S} s' ELSE probe_at END
+        probe_at = CASE WHEN %s THEN statement_timestamp() + interval '{PROBE_S} s'
+            WHEN probe_at > statement_timestamp() - interval '{RAMP_S} s' THEN probe_at END
     WHERE id = %s
 """
 
@@ -246,7 +248,7 @@ def _allowance(target: Connection) -> int:
         passed_s = 1.0
     per_s = settings.NDW_RATE_CAP
     if served_s is not None and target.failures < BREAKER_FAILURES:  # who is just back gets 1, 2, 4… a second
-        per_s = min(per_s, 2.0 ** min(served_s, 30.0))
+        per_s = min(per_s, 2.0 ** min(served_s, RAMP_S))
     target.allowance = min(allowance + passed_s * per_s, max(1.0, per_s * BURST_S))
     return min(int(target.allowance), 1) if target.failures >= BREAKER_FAILURES else int(target.allowance)
 

@@ -64,6 +64,7 @@ BY_OCPI_STATUS = {3001: Do.PAUSE, 3002: Do.PAUSE, 3003: Do.PAUSE, 4001: Do.PAUSE
 BY_OCPI_CLASS = {1: Do.DELIVERED, 2: Do.REJECTED, 3: Do.RETRY, 4: Do.RETRY}
 BY_HTTP_CLASS = {3: Do.PAUSE, 4: Do.QUARANTINED, 5: Do.RETRY}
 
+CONFLICTS = ("HTTP 409", "HTTP 412")
 GAVE_UP_WAITING = (408, 504)  # somebody on the way: who is behind may yet apply the request
 
 # After so many tries of one version a fault of the same kind is no longer worth another, or no longer a quick one.
@@ -94,8 +95,9 @@ def judge(method: str, *, is_part: bool, tries: int, answer: Answer) -> Ruling:
 def _judge_envelope(is_part: bool, tries: int, answer: Answer) -> Ruling:
     code = answer.ocpi_status
     if code is None or code // 1000 not in BY_OCPI_CLASS:
-        do = Do.RETRY if tries < GARBLED_TRIES else Do.QUARANTINED
-        return Ruling(do, "No usable OCPI envelope")
+        if tries < GARBLED_TRIES:
+            return Ruling(Do.RETRY, "No usable OCPI envelope")
+        return Ruling(Do.QUARANTINED, "No usable OCPI envelope, again and again")
     if is_part and code == 2003:
         return Ruling(Do.WHOLE, "OCPI 2003")
     do = BY_OCPI_STATUS.get(code) or BY_OCPI_CLASS[code // 1000]

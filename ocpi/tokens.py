@@ -133,19 +133,17 @@ def _fetch(account: ServiceAccount) -> _Cached | None:
     except (ndw.Insecure, secrets.Undecryptable) as error:
         raise AccountRefused(f"{account.token_url}: {error}") from error
     except ndw.NdwError as error:
-        if time.monotonic() - asked_at > SILENT_S:
-            _silent_until[account.token_url] = time.monotonic() + SILENT_REST_S
-        _rest(account, str(error))
+        _rest(account, str(error), asked_at)
         return None
     if answer.http_status in (400, 401, 403) or answer.http_status // 100 == 3:
-        _rest(account, f"HTTP {answer.http_status}")
+        _rest(account, f"HTTP {answer.http_status}", asked_at)
         words = answer.text
         for secret in (account.client_secret, quote_plus(account.client_secret)):
             words = words.replace(secret, "<client secret>")
         raise AccountRefused(f"{account.token_url} answered HTTP {answer.http_status}: {words[:200]}")
     token, life_s = _read(answer)
     if not token:
-        _rest(account, f"HTTP {answer.http_status} without an access token")
+        _rest(account, f"HTTP {answer.http_status} without an access token", asked_at)
         return None
     sealed = account.seal_access_token(token)
     with connection.cursor() as cursor:
@@ -158,7 +156,9 @@ def _fetch(account: ServiceAccount) -> _Cached | None:
     return _Cached(token, sealed, asked_at + life_s * RENEW_AT, asked_at + life_s)
 
 
-def _rest(account: ServiceAccount, reason: str) -> None:
+def _rest(account: ServiceAccount, reason: str, asked_at: float) -> None:
+    if time.monotonic() - asked_at > SILENT_S:
+        _silent_until[account.token_url] = time.monotonic() + SILENT_REST_S
     logger.warning("No access token for %s: %s; trying again", account, reason)
     with connection.cursor() as cursor:
         cursor.execute(

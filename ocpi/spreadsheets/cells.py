@@ -173,8 +173,8 @@ def moment(text: str, zone: str) -> str:
     if canonical_time(text):
         return text
     for form in _LOCAL:
-        # ValueError: another form, or no zone; OSError: a zone that is a folder
-        with suppress(ValueError, OverflowError, OSError):
+        # ValueError: another form, or no zone; KeyError: an unknown zone; OSError: one that is a folder
+        with suppress(ValueError, KeyError, OverflowError, OSError):
             return stamp(dt.datetime.strptime(text, form).replace(tzinfo=ZoneInfo(zone)))
     return text
 

@@ -210,6 +210,8 @@ class House:
             "the Senders",
         )
         self.stage.ndw("/_faults", [])
+        for party in self.parties:  # what the faults refused is no leak
+            self.manage("push", "resend", f"NL-{party}", "--rejected")
 
     def _knock(self, party: str, one: dict[str, str]) -> None:
         """Come to each door with the right credential, with the wrong one, and with the right one in the wrong place."""

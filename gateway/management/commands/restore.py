@@ -11,9 +11,10 @@ from django.db.migrations.loader import MigrationLoader
 
 from gateway import backups
 from ocpi import counts, reconcile, sources
+from ocpi.management.commands.reencrypt import SEALED
 from ocpi.models import Source
 from tenants import secrets
-from tenants.models import Connection, OAuthClient, ServiceAccount, Token
+from tenants.models import Connection, OAuthClient, Token
 
 NEEDED = {  # without which a restored gateway cannot work; of the others only sessions and half an hour of pulls hang
     "TOKEN_PEPPER": "no token and no OAuth2 client that was issued would open a door",
@@ -75,8 +76,7 @@ class Command(BaseCommand):
         if (found := backups.counts()) != manifest["counts"]:
             self.stderr.write(f"Counts differ: the backup had {manifest['counts']}, there are {found}.")
         if hold:
-            for one in Connection.objects.filter(is_retired=False):
-                one.pause(f"restored the backup of {manifest['made_at']}")
+            _pause_all(f"restored the backup of {manifest['made_at']}")
         call_command("migrate", verbosity=0, interactive=False)
         counts.recount()
         again = reconcile.start_over()
@@ -139,6 +139,16 @@ def _revoked_digests() -> set[str]:
         return {digest for (digest,) in cursor.fetchall()}
 
 
+def _pause_all(reason: str) -> None:
+    """Pause every Connection; by plain SQL too, for the database is not migrated yet."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE tenants_connection SET is_paused = true, paused_at = clock_timestamp(), pause_reason = %s"
+            " WHERE NOT is_paused AND NOT is_retired",
+            [reason],
+        )
+
+
 def _open_again(revoked: set[str]) -> list[str]:
     return [
         str(one)
@@ -149,9 +159,10 @@ def _open_again(revoked: set[str]) -> list[str]:
 
 def _unreadable() -> list[str]:
     found = []
-    for one in ServiceAccount.objects.exclude(client_secret_sealed=""):
-        try:
-            secrets.decrypt(one.client_secret_sealed, f"serviceaccount|client_secret|{one.pk}")
-        except secrets.Undecryptable:
-            found.append(str(one))
+    for model, field in SEALED:
+        for one in model._default_manager.exclude(**{f"{field}_sealed": ""}):
+            try:
+                getattr(one, field)
+            except secrets.Undecryptable:
+                found.append(str(one))
     return found

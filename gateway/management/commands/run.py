@@ -1,5 +1,6 @@
 """`make run`: the whole gateway on this machine, supervised, with its own PostgreSQL and Redis and a simulated NDW."""
 
+import fcntl
 import os
 import secrets
 import shutil
@@ -34,6 +35,7 @@ class Command(BaseCommand):
         port, data = _port(), embedded.data_folder()
         _refuse_taken(port, port + 1)
         servers.make_private(data / "logs")
+        lock = _lock(data)
         embedded.write_private(
             data / "address", f"http://127.0.0.1:{port}\n"
         )  # settings.PUBLIC_URL of every command here
@@ -46,6 +48,7 @@ class Command(BaseCommand):
             if not stop.is_set():
                 self.supervise(supervisor, stop, port, data, password)
         self.say("Stopped.")
+        os.close(lock)
 
     def say(self, line: str) -> None:
         """Print a line at once, also into a pipe."""
@@ -117,6 +120,18 @@ def _refuse_taken(*ports: int) -> None:
             if time.monotonic() > until:
                 raise CommandError(f"Port {port} is taken, perhaps by another gateway. Choose: PORT=8100 make run")
             time.sleep(0.2)
+
+
+def _lock(data: Path) -> int:
+    """Be the only one who runs this folder's gateway: a second would take the first one's meters and address."""
+    lock = os.open(data / "run.lock", os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise CommandError(
+            f"The gateway of {_short(data)} runs already. Another one: GATEWAY_DATA=… PORT=8100 make run"
+        ) from None
+    return lock
 
 
 def _is_free(port: int) -> bool:
