@@ -32,7 +32,6 @@ THREADS = 8  # one slow Sender holds up no other
 TAKES_S = 1800.0
 LEASE = dt.timedelta(seconds=180)  # finding the lists and the first page take 105 s at most, each other page 60 s
 KEEP_EVERY_S = 20.0
-PATIENCE = dt.timedelta(seconds=30)
 LONGEST_PAUSE = dt.timedelta(minutes=15)
 FAR_BACK = dt.timedelta(days=1)  # what looks for changes have read for so long need not be asked for again
 STAGGER_S = 600  # not everybody's night begins at the same second
@@ -53,15 +52,10 @@ def due() -> QuerySet[Source]:
     return those.order_by("next_due_at", "pk")
 
 
-def left() -> QuerySet[Source]:
-    """Return those whose changes wait so long that whoever fetches takes nothing more; everything, which takes long, waits on."""
-    return due().filter(next_due_at__lte=Now() - PATIENCE, next_full_at__gt=Now())
-
-
-def claim(those: Callable[[], QuerySet[Source]] = due) -> Source | None:
+def claim() -> Source | None:
     """Take the next one; None when nothing is due."""
     with transaction.atomic():
-        source = those().select_related("tenant").select_for_update(skip_locked=True, of=("self",)).first()
+        source = due().select_related("tenant").select_for_update(skip_locked=True, of=("self",)).first()
         if source is None:
             return None
         now = timezone.now()
@@ -71,14 +65,9 @@ def claim(those: Callable[[], QuerySet[Source]] = due) -> Source | None:
 
 
 def work() -> int:
-    """Fetch from all that are due, and from what becomes due meanwhile; return how many.
-
-    One process at a time does it, for a second one would leave none to the imports. Where that takes no more, for its time
-    is over and it waits for a slow Sender, or it is dead, the next helps out with what is left, once.
-    """
-    held = Source.objects.filter(lease_until__gt=Now()).count()
-    if held:
-        return _help_out(THREADS - held)
+    """Fetch from all that are due, and from what becomes due meanwhile; return how many. One process at a time does it."""
+    if Source.objects.filter(lease_until__gt=Now()).exists():
+        return 0
     began, count, running = time.monotonic(), 0, set[Future[None]]()
     with ThreadPoolExecutor(THREADS, thread_name_prefix="source") as pool:
         while True:
@@ -88,15 +77,6 @@ def work() -> int:
             if not running:
                 return count
             running = wait(running, timeout=1.0, return_when=FIRST_COMPLETED).not_done
-
-
-def _help_out(most: int) -> int:
-    claimed = list[Source]()
-    while len(claimed) < most and (source := claim(left)):
-        claimed.append(source)
-    with ThreadPoolExecutor(THREADS, thread_name_prefix="source") as pool:
-        list(pool.map(_in_thread, claimed))
-    return len(claimed)
 
 
 def _in_thread(source: Source) -> None:

@@ -573,25 +573,6 @@ def test_one_process_at_a_time_fetches(source):
     assert other.last_started_at is None
 
 
-@pytest.mark.parametrize(
-    ("held", "waits", "full_in", "fetched_from"),
-    [(1, 1, 60, ["NL-EXA"]), (sources.THREADS, 1, 60, []), (1, 0, 60, []), (1, 1, 0, [])],
-    ids=["left", "no thread is free", "due just now", "everything is due"],
-)
-def test_what_the_fetching_process_leaves_is_fetched_by_another(transactional_db, held, waits, full_in, fetched_from):
-    now, minute = timezone.now(), dt.timedelta(minutes=1)
-    for number in range(held):
-        make_source(factories.make_tenant(f"S{number:02}"), "http://127.0.0.1:9/", lease_until=now + minute)
-    with cpo_sender() as sender:
-        times = {"next_due_at": now - waits * minute, "next_full_at": now + full_in * minute}
-        make_source(factories.make_tenant("EXA"), sender.versions_url, **times)
-
-        assert tasks.fetch_sources() == len(fetched_from)
-
-    assert [str(one.tenant) for one in Source.objects.filter(last_finished_at__gt=now)] == fetched_from
-    connections.close_all()
-
-
 def test_one_source_a_tenant(source, cpo):
     with pytest.raises(IntegrityError, match="source_one_per_tenant"):
         make_source(cpo, "https://other.example/versions")
