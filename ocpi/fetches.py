@@ -7,7 +7,7 @@ Source: OCPI 2.2.1 transport_and_format, "Pagination"; mod_locations, mod_tariff
 
 import datetime as dt
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from tempfile import TemporaryFile
@@ -142,10 +142,10 @@ class _Set:
             return
         what, host = "Everything" if result.is_full else "Changes", urlsplit(self.source.url).netloc
         mode = Import.Mode.FULL if result.is_full else Import.Mode.UPSERT
-        pieces: Iterable[bytes] = self._pieces(keep) if self.count else [b"[]"]
         one = intake.receive(
-            self.source.tenant, KINDS[self.module], pieces, mode=mode, origin=f"{what} from {host}", as_of=self.asked_at
-        )
+            self.source.tenant, KINDS[self.module], self._pieces(keep), mode=mode, is_ndjson=True,
+            origin=f"{what} from {host}", as_of=self.asked_at,
+        )  # fmt: skip
         result.imports.append(one)
 
     def _pieces(self, keep: Callable[[], None]) -> Iterator[bytes]:

@@ -23,7 +23,7 @@ from django.db import Error, close_old_connections, transaction
 from django.db.models import Exists, F, OuterRef, Q, QuerySet
 from django.utils import timezone
 
-from ocpi import doorbell, errors, rows, rules, store, tally
+from ocpi import documents, doorbell, errors, rows, rules, store, tally
 from ocpi.intake import LARGEST_DOCUMENT
 from ocpi.judge import Judge, judge, settle_party
 from ocpi.models import Import, ImportPart, ImportReport
@@ -369,6 +369,8 @@ class _Batch:
         for each in self.documents:
             if each.digest in known and each.shown_id and times[each.shown_id.lower()] == 1:
                 each.outcome, each.findings = "unchanged", rules.restore(known[each.digest])
+        if one.is_sheet:
+            self._keep_statuses()
         self._judge()
         left = [each for each in self.documents if not each.outcome]
         while left:  # those of one id in their order
@@ -383,6 +385,18 @@ class _Batch:
         if one.phase == Phase.APPLY:
             refused = sum(each.outcome in NOT_ACCEPTED for each in self.documents)
             tally.add(self.tenant, accepted=len(self.documents) - refused, refused=refused)
+
+    def _keep_statuses(self) -> None:
+        """Let EVSEs that are known keep their status where the sheet says none: that is for who reports it live."""
+        assuming = [each for each in self.documents if each.sheet and each.sheet.document and each.sheet.assumed]
+        stored = rows.lock_many(self.kind, self.tenant, [each.shown_id for each in assuming if each.shown_id])
+        for each in assuming:
+            row = stored.get((each.shown_id or "").lower())
+            location = orjson.loads(row.body) if row else {}
+            for index in each.sheet.assumed:  # type: ignore[union-attr]
+                evse = each.sheet.document["evses"][index]  # type: ignore[union-attr]
+                _, known = documents.evse_at(location, evse["uid"])
+                evse["status"] = known["status"] if known else evse["status"]
 
     def _judge(self) -> None:
         """Judge what nobody has judged, for so long at most but one document at least; end before what is left."""

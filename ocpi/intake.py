@@ -53,12 +53,13 @@ def receive(
     key: str | None = None,
     as_of: dt.datetime | None = None,
     is_sheet: bool = False,
+    is_ndjson: bool = False,
 ) -> Import:
     """Store the lines of a bulk upload and queue it; with a key that was used before, return that import.
 
     `pieces` may be any cut of NDJSON, an array or an envelope, also of gzip, or (`is_sheet`) of a CSV or XLSX file of
-    connectors; when they raise, nothing is kept. A full set speaks of the moment it came in, or `as_of`: what changed
-    after that is not removed.
+    connectors, or (`is_ndjson`) lines whatever they begin with; when they raise, nothing is kept. A full set speaks of the
+    moment it came in, or `as_of`: what changed after that is not removed.
     Raises Malformed, TooLarge, KeyTaken, Offboarded.
     """
     with tenant.transaction():
@@ -75,7 +76,8 @@ def receive(
             one.size, _ = _store(one, sheets.lines(data, tenant))
             one.digest = hashlib.blake2b(data, digest_size=16).digest()  # its lines say when they were made
         else:
-            one.size, one.digest = _store(one, _lines(_gathered(_within_limit(_plain(pieces)))))
+            found = _gathered(_within_limit(_plain(pieces)))
+            one.size, one.digest = _store(one, found if is_ndjson else _lines(found))
         return _queued(one, key)
     except BaseException:
         with suppress(DatabaseError), one.tenant.transaction():  # what stays is pruned

@@ -39,6 +39,7 @@ def lines(data: bytes, tenant: Tenant) -> Iterator[bytes]:
             "row": one.row,
             "id": one.location_id or None,
             "document": one.document,
+            "assumed": one.assumed,
             "errors": [error.finding.stored() for error in one.errors],
             "warnings": warnings,
             "places": {path: [place.row, place.column] for path, place in one.places.items()},
@@ -55,6 +56,7 @@ class SheetLine:
         self.row: int = said["row"]
         self.id: str | None = said["id"]
         self.document = said["document"]
+        self.assumed: list[int] = said.get("assumed", [])  # EVSEs whose status is only assumed
         self.errors = rules.restore(said["errors"])
         self.warnings = rules.restore(said["warnings"])
         self._converted = spreadsheets.Converted(

@@ -14,9 +14,11 @@ import environ
 import psycopg
 import pytest
 import redis
+from django.core.management import CommandError
 
 import manage
 from gateway import embedded
+from gateway.management.commands import run
 from gateway.servers import Folder, listens
 from gateway.supervisor import Child, Supervisor
 
@@ -212,6 +214,16 @@ def test_demo_knows_nothing_of_a_gateway_that_runs_for_real(monkeypatch):
     assert (found["DATABASE_URL"], found["REDIS_URL"]) == embedded.urls(Path(data))
     assert "gateway-demo-" in data
     assert "of a real one" not in found.values()
+
+
+def test_run_is_alone_in_its_folder(tmp_path):
+    lock = run._lock(tmp_path)
+
+    with pytest.raises(CommandError, match="runs already"):
+        run._lock(tmp_path)
+
+    os.close(lock)
+    os.close(run._lock(tmp_path))
 
 
 def test_manage_without_a_cluster_exits_with_one_line(tmp_path):

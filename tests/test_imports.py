@@ -14,6 +14,7 @@ import pytest
 from django.core.management import call_command
 from django.db import DatabaseError, OperationalError, transaction
 from django.http import StreamingHttpResponse
+from django.utils import timezone
 
 from gateway import embedded
 from ocpi import errors, imports, intake, push, spreadsheets, store
@@ -570,6 +571,26 @@ def test_sheet_is_an_import_whose_findings_name_cells(cpo, rest, name):
     pushes = list(Push.objects.order_by("pk").values_list("version"))
     assert counted(send(rest, good, "kind=connectors-csv"))["unchanged"] == 2
     assert list(Push.objects.order_by("pk").values_list("version")) == pushes
+
+
+def test_sheet_that_says_no_status_leaves_the_one_that_is_known(cpo, rest):
+    names = [column.name for column in spreadsheets.COLUMNS]
+    known = spreadsheets.read(spreadsheets.template_csv()).rows[0].values | {"location_id": "HOME", "evse_uid": "H-1"}
+    new = known | {"evse_uid": "H-2", "evse_id": "NL*EXA*EH2"}
+    header = ";".join(names)
+    both, one = (
+        "\n".join(
+            [header, *(";".join((row | {"status": ""}).get(name, "") for name in names) for row in rows)]
+        ).encode()
+        for rows in ([known, new], [known])
+    )
+    send(rest, one, "kind=connectors-csv")
+    later = timezone.now().isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    store.patch_evse(cpo, "HOME", "H-1", {"status": "OUTOFORDER", "last_updated": later})
+
+    send(rest, both, "kind=connectors-csv")
+
+    assert [evse["status"] for evse in Location.objects.get().document["evses"]] == ["OUTOFORDER", "AVAILABLE"]
 
 
 def test_sheet_that_is_none_is_refused_at_once(rest):

@@ -202,6 +202,22 @@ def test_rulings_conflict_is_one_put_more_and_then_rejected(cpo, connection, ndw
     assert row(connection).state == "rejected"
 
 
+def test_rulings_answers_without_an_envelope_to_three_objects_pause(cpo, connection, ndw):
+    ndw.fail_next("html", times=None)
+    for number in range(3):
+        factories.put_location(cpo, id=f"LOC-{number}")
+
+    for _ in range(15):
+        make_due(connection)
+        push.drain(0)
+
+    reason = Connection.objects.get().pause_reason
+    assert (
+        reason == "NDW gave 3 objects in a row the same answer: No usable OCPI envelope, again and again"[: len(reason)]
+    )
+    assert Connection.objects.get().is_paused
+
+
 @pytest.mark.parametrize("answer", ["html", 409])
 def test_rulings_outage_does_not_count_as_answers_of_another_kind(cpo, connection, ndw, answer):
     factories.put_location(cpo)

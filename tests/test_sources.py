@@ -348,6 +348,23 @@ def test_link_may_lead_to_no_other_host_and_in_no_circle(source, sender, link, w
     assert Import.objects.count() == 0
 
 
+def test_link_that_cannot_be_read_is_not_the_end(source, sender):
+    headers = {"Link": f'{sender.url}/ocpi/2.2.1/tariffs?offset=2; rel="next"'}
+    sender.faults["tariffs", 1] = (200, headers, sender.envelope(data=sender.lists["tariffs"][:2]))
+
+    assert "Tariffs, page 1: Link cannot be read: http" in fetch(source, is_full=True).error
+
+
+@pytest.mark.parametrize("odd", ["null", '"x"', "[1]", '{"data": 1, "id": "A"}'])
+def test_an_odd_object_at_the_beginning_is_refused_alone(source, sender, odd):
+    sender.lists["tariffs"][0] = json.loads(odd)
+
+    fetched(has_locations=False)
+    work_off()
+
+    assert [tariff.ocpi_id for tariff in Tariff.objects.order_by("ocpi_id")] == ["T1", "T2"]
+
+
 def test_a_relative_link_is_followed(source, sender):
     sender.link = "?{query}"
 

@@ -253,6 +253,13 @@ def test_empty_cells_have_their_default_and_no_answer_is_invented():
     ]  # fmt: skip
 
 
+def test_a_time_in_a_zone_that_is_none_is_told_at_the_zone():
+    (one,) = converted(csv_of(row(time_zone="Amsterdam", last_updated="2026-03-02 10:15")))
+    verdict = check("location", one.document, now=NOW)
+
+    assert "L-24" in {finding.rule for finding in verdict.errors}
+
+
 def test_rows_that_contradict_each_other_are_named_both():
     rows = [row(), row(city="Zeist", latitude="52.090736", connector_id="2"), row(evse_uid="EVSE-2", status="PLANNED")]
 

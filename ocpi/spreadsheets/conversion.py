@@ -38,7 +38,8 @@ class Place(NamedTuple):
 class Converted:
     """What the rows of one Location came to; `document` is None when `errors` says why it cannot be one.
 
-    `row` is its first row, `location_id` "" when the row has none. `places` tells the cell of a JSON Pointer.
+    `row` is its first row, `location_id` "" when the row has none. `places` tells the cell of a JSON Pointer. `assumed` are
+    the indices of EVSEs whose status the sheet does not say: new ones are AVAILABLE, the others stay what they are.
     """
 
     row: int
@@ -46,6 +47,7 @@ class Converted:
     document: Object | None = None
     errors: list[CellError] = field(default_factory=list)
     places: dict[str, Place] = field(default_factory=dict)
+    assumed: list[int] = field(default_factory=list)
 
 
 def place(converted: Converted, path: str) -> Place | None:
@@ -99,7 +101,10 @@ def _latest(children: list[Object]) -> str:
 
 
 def _evse(converted: Converted, rows: list[Row], path: str, now: str) -> Object:
-    evse: Object = {"status": "AVAILABLE"} | _object(converted, "evse", rows, path)
+    said = _object(converted, "evse", rows, path)
+    if "status" not in said:
+        converted.assumed.append(int(path.rpartition("/")[2]))
+    evse: Object = {"status": "AVAILABLE"} | said
     evse["connectors"] = [
         {"id": "1", "last_updated": now} | _object(converted, "connector", [row], f"{path}/connectors/{n}")
         for n, row in enumerate(rows)
