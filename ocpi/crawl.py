@@ -148,7 +148,7 @@ class Sender:
             return None
         relations = ((where, _REL.search(more)) for where, more in _LINK.findall(link))
         found = next((where for where, rel in relations if rel and "next" in _WORD.findall(rel[1].lower())), None)
-        if found is None and "next" in link.lower():  # never take what cannot be read for the end
+        if found is None and not _LINK.search(link):  # never take what cannot be read for the end
             raise SenderError(f"{what}: Link cannot be read: {self._clean(link[:200])}.")
         if found is None:
             return None

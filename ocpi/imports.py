@@ -26,7 +26,7 @@ from django.utils import timezone
 from ocpi import documents, doorbell, errors, rows, rules, store, tally
 from ocpi.intake import LARGEST_DOCUMENT
 from ocpi.judge import Judge, judge, settle_party
-from ocpi.models import Import, ImportPart, ImportReport
+from ocpi.models import Import, ImportPart, ImportReport, Location
 from ocpi.rules import Finding, uploads
 from ocpi.sheets import SheetLine
 from tenants import sql
@@ -387,16 +387,21 @@ class _Batch:
             tally.add(self.tenant, accepted=len(self.documents) - refused, refused=refused)
 
     def _keep_statuses(self) -> None:
-        """Let EVSEs that are known keep their status where the sheet says none: that is for who reports it live."""
+        """Let EVSEs that are known keep their status where the sheet says none: that is for who reports it live.
+
+        But one that is REMOVED and is in the sheet is back. No lock: what is reported from now on is newer than the sheet.
+        """
         assuming = [each for each in self.documents if each.sheet and each.sheet.document and each.sheet.assumed]
-        stored = rows.lock_many(self.kind, self.tenant, [each.shown_id for each in assuming if each.shown_id])
+        keys = [each.shown_id.lower() for each in assuming if each.shown_id]
+        stored = dict(Location.objects.filter(tenant=self.tenant, ocpi_key__in=keys).values_list("ocpi_key", "body"))
         for each in assuming:
-            row = stored.get((each.shown_id or "").lower())
-            location = orjson.loads(row.body) if row else {}
+            body = stored.get((each.shown_id or "").lower())
+            location = orjson.loads(bytes(body)) if body else {}
             for index in each.sheet.assumed:  # type: ignore[union-attr]
                 evse = each.sheet.document["evses"][index]  # type: ignore[union-attr]
                 _, known = documents.evse_at(location, evse["uid"])
-                evse["status"] = known["status"] if known else evse["status"]
+                if known and known["status"] != documents.REMOVED:
+                    evse["status"] = known["status"]
 
     def _judge(self) -> None:
         """Judge what nobody has judged, for so long at most but one document at least; end before what is left."""

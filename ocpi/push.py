@@ -18,6 +18,7 @@ from typing import Any
 
 import orjson
 from django.conf import settings
+from django.db import Error
 
 from ocpi import documents, doorbell, meters, ndw, queue, rulings, tokens
 from ocpi.queue import Claimed, Result
@@ -64,7 +65,9 @@ def drain(longest_s: float = LONGEST_DRAIN_S) -> int:
             if is_over:
                 queue.release([running.pop(future) for future in list(running) if future.cancel()])
             elif len(running) <= THREADS * 3 // 2:  # not only when the threads run dry
+                began = time.monotonic()
                 claimed, held_up = _claim(2 * THREADS - len(running), running.values())
+                gives_up_at += time.monotonic() - began  # for an access token one may wait longer
                 running |= {pool.submit(_attempt, one): one for one in claimed}
             if running:
                 gives_up_at = time.monotonic() + PATIENCE_S
@@ -298,8 +301,11 @@ def _reauthenticate(result: Result) -> bool:
     if claimed.new_tokens > (1 if tokens.is_outdated(account, claimed.access_token) else 0):
         result.ruling = Ruling(Do.PAUSE, "HTTP 401 also with a new access token")
         return False
-    tokens.invalidate(account, claimed.access_token)
-    claimed.access_token = _token(claimed.connection) or ""
+    try:
+        tokens.invalidate(account, claimed.access_token)
+        claimed.access_token = _token(claimed.connection) or ""
+    except Error:  # the database is away; the other answers are still to be written down
+        return False
     claimed.new_tokens += bool(claimed.access_token) and tokens.received_at(account) > claimed.claimed_at
     return bool(claimed.access_token)
 

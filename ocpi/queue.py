@@ -22,7 +22,7 @@ from django.db.models import Case, F, Subquery, When
 from django.db.models.functions import Greatest, Now
 
 from ocpi.models import Push, PushQuerySet
-from ocpi.rulings import LONGEST_WAIT_S, Do, Ruling
+from ocpi.rulings import GARBLED, LONGEST_WAIT_S, Do, Ruling
 from tenants import sql
 from tenants.models import Connection
 
@@ -403,11 +403,17 @@ def _completion(result: Result) -> dict[str, Any]:
         "at": result.started_at + dt.timedelta(milliseconds=result.took_ms),
         "body_hash": result.body_hash,
         "tariff_ids": claimed.tariff_ids,
-        "words": f"{ruling.reason} {result.answer}".strip()[:500],
+        "words": f"{_reason(result)} {result.answer}".strip()[:500],
         "uncounted": 1 if ruling.do in (Do.THROTTLED, Do.PAUSE) else 0,
         "is_another": _is_another(result),
         "wait_s": _wait_s(claimed, ruling),
     }
+
+
+def _reason(result: Result) -> str:
+    """Return why, and that of a refusal also while it is tried again: it counts once against the Connection."""
+    reason, before = result.ruling.reason, result.claimed.last_answer
+    return GARBLED if reason and GARBLED.startswith(reason) and before.startswith(GARBLED) else reason
 
 
 def _is_another(result: Result) -> bool:

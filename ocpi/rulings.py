@@ -64,6 +64,7 @@ BY_OCPI_STATUS = {3001: Do.PAUSE, 3002: Do.PAUSE, 3003: Do.PAUSE, 4001: Do.PAUSE
 BY_OCPI_CLASS = {1: Do.DELIVERED, 2: Do.REJECTED, 3: Do.RETRY, 4: Do.RETRY}
 BY_HTTP_CLASS = {3: Do.PAUSE, 4: Do.QUARANTINED, 5: Do.RETRY}
 
+GARBLED = "No usable OCPI envelope, again and again"
 CONFLICTS = ("HTTP 409", "HTTP 412")
 GAVE_UP_WAITING = (408, 504)  # somebody on the way: who is behind may yet apply the request
 
@@ -97,7 +98,7 @@ def _judge_envelope(is_part: bool, tries: int, answer: Answer) -> Ruling:
     if code is None or code // 1000 not in BY_OCPI_CLASS:
         if tries < GARBLED_TRIES:
             return Ruling(Do.RETRY, "No usable OCPI envelope")
-        return Ruling(Do.QUARANTINED, "No usable OCPI envelope, again and again")
+        return Ruling(Do.QUARANTINED, GARBLED)
     if is_part and code == 2003:
         return Ruling(Do.WHOLE, "OCPI 2003")
     do = BY_OCPI_STATUS.get(code) or BY_OCPI_CLASS[code // 1000]

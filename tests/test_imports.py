@@ -589,6 +589,8 @@ def test_sheet_that_says_no_status_leaves_the_one_that_is_known(cpo, rest):
     store.patch_evse(cpo, "HOME", "H-1", {"status": "OUTOFORDER", "last_updated": later})
 
     send(rest, both, "kind=connectors-csv")
+    send(rest, one, "kind=connectors-csv")  # the other EVSE is REMOVED by that
+    send(rest, both, "kind=connectors-csv")
 
     assert [evse["status"] for evse in Location.objects.get().document["evses"]] == ["OUTOFORDER", "AVAILABLE"]
 

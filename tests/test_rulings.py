@@ -218,6 +218,18 @@ def test_rulings_answers_without_an_envelope_to_three_objects_pause(cpo, connect
     assert Connection.objects.get().is_paused
 
 
+def test_rulings_one_object_without_an_envelope_pauses_nobody_however_often_it_changes(cpo, connection, ndw):
+    ndw.fail_next("html", times=None)
+    for number in range(4):
+        rename(cpo, f"Plein {number}") if number else factories.put_location(cpo)
+        for _ in range(5):
+            make_due(connection)
+            push.drain(0)
+
+    assert (row(connection).state, len(ndw.received)) == ("rejected", 20)
+    assert not Connection.objects.get().is_paused
+
+
 @pytest.mark.parametrize("answer", ["html", 409])
 def test_rulings_outage_does_not_count_as_answers_of_another_kind(cpo, connection, ndw, answer):
     factories.put_location(cpo)

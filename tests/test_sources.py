@@ -348,6 +348,13 @@ def test_link_may_lead_to_no_other_host_and_in_no_circle(source, sender, link, w
     assert Import.objects.count() == 0
 
 
+def test_link_that_leads_elsewhere_than_on_is_the_end(source, sender):
+    headers = {"Link": f'<{sender.url}/nextcharge>; rel="first"', "X-Total-Count": "3"}
+    sender.faults["tariffs", 1] = (200, headers, sender.envelope(data=sender.lists["tariffs"]))
+
+    assert fetch(source, is_full=True).counts["tariffs"] == 3
+
+
 def test_link_that_cannot_be_read_is_not_the_end(source, sender):
     headers = {"Link": f'{sender.url}/ocpi/2.2.1/tariffs?offset=2; rel="next"'}
     sender.faults["tariffs", 1] = (200, headers, sender.envelope(data=sender.lists["tariffs"][:2]))

@@ -142,8 +142,8 @@ COLUMNS = (
     ),
     Column(
         "status", "evse", "/status", _STATUS, "optional", "AVAILABLE",
-        Text("PLANNED for what is to come, REMOVED for what is gone for good. Empty: what it is by now, of a new one AVAILABLE.",
-             "PLANNED voor wat nog komt, REMOVED voor wat voorgoed weg is. Leeg: wat hij nu is, een nieuwe AVAILABLE."),
+        Text("PLANNED for what is to come, REMOVED for what is gone for good. Empty: as it is known, else AVAILABLE.",
+             "PLANNED voor wat nog komt, REMOVED voor wat voorgoed weg is. Leeg: zoals bekend, anders AVAILABLE."),
         default="AVAILABLE", choices=_STATUSES,
     ),
     Column(

@@ -3,9 +3,10 @@
 import logging
 import signal
 import threading
+import time
 from typing import Any
 
-from django.core.management.base import BaseCommand
+from django.core.management.base import BaseCommand, CommandError
 from django.db import InterfaceError, OperationalError, connection
 
 from ocpi import alarms, counts, push, queue
@@ -14,6 +15,7 @@ logger = logging.getLogger(__name__)
 
 LOOK_EVERY_S = 2.0
 LATE_S = 10.0
+LONGEST_AWAY_S = 60.0  # without a database: perhaps our network is gone, and who starts us again gives us another
 
 
 class Command(BaseCommand):
@@ -26,6 +28,7 @@ class Command(BaseCommand):
         stop = threading.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: stop.set())
+        looked_at = time.monotonic()
         while not stop.wait(LOOK_EVERY_S):
             try:
                 alarms.watch()
@@ -35,3 +38,7 @@ class Command(BaseCommand):
             except (OperationalError, InterfaceError) as error:
                 logger.warning("relay: database not available (%s); looking again", type(error).__name__)
                 connection.close()
+                if time.monotonic() - looked_at > LONGEST_AWAY_S:
+                    raise CommandError(f"No database for {LONGEST_AWAY_S:.0f} s.") from error
+            else:
+                looked_at = time.monotonic()
