@@ -53,6 +53,8 @@ _START_OVER = """
 def _start_over(target: Connection) -> None:
     """Make every Push row of a Connection as if NDW had never had the object; what is under way then does not count."""
     with connection.cursor() as cursor:
+        # In the order in which everybody locks.
+        cursor.execute("SELECT 1 FROM ocpi_push WHERE connection_id = %s ORDER BY id FOR NO KEY UPDATE", [target.pk])
         for kind, condition in _MISSING.items():
             cursor.execute(_START_OVER.format(kind=kind, condition=condition), [target.pk])
     transaction.on_commit(doorbell.ring)

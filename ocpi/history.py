@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import orjson
-from django.db.models import QuerySet
+from django.db.models import Case, QuerySet, Subquery, When
 from django.db.models.functions import Now
 
 from ocpi.models import OcpiObject, Tariff, Version
@@ -106,8 +106,7 @@ def at(of: OcpiObject, moment: dt.datetime) -> Served | None:
     found = present(of) if pk is None else version(of, pk)
     if found is None or found.since_at <= moment:
         return found
-    is_known = kept(of).filter(pk__lt=pk) if pk else kept(of)  # it began with an upload that changed nothing served
-    return found if is_known.exists() else None
+    return found if of.created_at <= moment else None  # it began with an upload that changed nothing served
 
 
 def next_of(of: OcpiObject, one: Served) -> Served | None:
@@ -122,8 +121,13 @@ def _walk(of: OcpiObject, newest: int, oldest: int) -> Iterator[Served]:
     """Yield the versions between two keys, newest first: from the whole one that follows, or from the present."""
     whole = kept(of).filter(pk__gte=newest, is_whole=True).order_by("pk").values_list("pk", flat=True).first()
     rows = kept(of).filter(pk__gte=oldest)
-    body = bytes(of.body)
-    for row in rows.filter(pk__lte=whole) if whole else rows:
+    # Of one moment with the rows: what an upload has stored since `of` was read differs from another body.
+    now = When(
+        pk=Subquery(kept(of).values("pk")[:1]), then=Subquery(type(of)._default_manager.filter(pk=of.pk).values("body"))
+    )
+    body = b""
+    for row in (rows.filter(pk__lte=whole) if whole else rows).annotate(now=Case(now)):
+        body = body or bytes(row.now or b"")
         body = unpack(bytes(row.body), None if row.is_whole else body)
         if row.pk <= newest:
             yield Served(row.pk, row.since_at, row.until_at, row.was_shown, row.evse_uid, body)

@@ -370,8 +370,10 @@ class _Batch:
             if each.digest in known and each.shown_id and times[each.shown_id.lower()] == 1:
                 each.outcome, each.findings = "unchanged", rules.restore(known[each.digest])
         if one.is_sheet:
-            self._keep_statuses()
+            self._keep_statuses(self._stored())
         self._judge()
+        if one.is_sheet:
+            self._judge_again()
         left = [each for each in self.documents if not each.outcome]
         while left:  # those of one id in their order
             ids, now, later = set[str](), list[_Document](), list[_Document]()
@@ -386,22 +388,34 @@ class _Batch:
             refused = sum(each.outcome in NOT_ACCEPTED for each in self.documents)
             tally.add(self.tenant, accepted=len(self.documents) - refused, refused=refused)
 
-    def _keep_statuses(self) -> None:
-        """Let EVSEs that are known keep their status where the sheet says none: that is for who reports it live.
+    def _keep_statuses(self, stored: dict[str, bytes]) -> list[_Document]:
+        """Let EVSEs that are known keep their status where the sheet says none; return which documents that changed.
 
-        But one that is REMOVED and is in the sheet is back. No lock: what is reported from now on is newer than the sheet.
+        Statuses are for who reports them live. But one that is REMOVED and is in the sheet is back.
         """
-        assuming = [each for each in self.documents if each.sheet and each.sheet.document and each.sheet.assumed]
-        keys = [each.shown_id.lower() for each in assuming if each.shown_id]
-        stored = dict(Location.objects.filter(tenant=self.tenant, ocpi_key__in=keys).values_list("ocpi_key", "body"))
-        for each in assuming:
+        changed = []
+        for each in self.documents:
             body = stored.get((each.shown_id or "").lower())
-            location = orjson.loads(bytes(body)) if body else {}
-            for index in each.sheet.assumed:  # type: ignore[union-attr]
+            location, is_other = orjson.loads(body) if body and each.sheet and each.sheet.document else {}, False
+            for index in each.sheet.assumed if location and each.sheet else ():
                 evse = each.sheet.document["evses"][index]  # type: ignore[union-attr]
                 _, known = documents.evse_at(location, evse["uid"])
-                if known and known["status"] != documents.REMOVED:
-                    evse["status"] = known["status"]
+                if known and known["status"] not in (documents.REMOVED, evse["status"]):
+                    evse["status"], is_other = known["status"], True
+            changed += [each] * is_other
+        return changed
+
+    def _stored(self) -> dict[str, bytes]:
+        keys = [each.shown_id.lower() for each in self.documents if each.shown_id]
+        found = Location.objects.filter(tenant=self.tenant, ocpi_key__in=keys).values_list("ocpi_key", "body")
+        return {key: bytes(body) for key, body in found}
+
+    def _judge_again(self) -> None:
+        """Look once more, now that nobody else can change them, at statuses that were reported while all was judged."""
+        keys = [each.shown_id for each in self.documents if each.shown_id and each.verdict]
+        locked = rows.lock_many(self.kind, self.tenant, keys)
+        for each in self._keep_statuses({key: row.body for key, row in locked.items()}):
+            each.judge(self.kind, self.tenant)
 
     def _judge(self) -> None:
         """Judge what nobody has judged, for so long at most but one document at least; end before what is left."""

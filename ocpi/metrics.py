@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 import redis
 from django.conf import settings
 from django.db import DatabaseError
-from django.db.models import Count, Max, Min, Q
+from django.db.models import Count, Min, Q
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from prometheus_client import CollectorRegistry
@@ -20,8 +20,8 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from ocpi import clock, doorbell, meters
-from ocpi.models import Alarm, Crawl, Import, Push, Source
+from ocpi import clock, crawls, doorbell, meters
+from ocpi.models import Alarm, Import, Push, Source
 from ocpi.tokens import RENEW_AT
 from tenants.models import Connection, ServiceAccount, Tenant
 
@@ -82,10 +82,10 @@ def _crawls() -> Metric:
         "When the last complete walk through a list ended, Unix time.",
         labels=("tenant", "kind"),
     )
-    finished = Crawl.objects.exclude(finished_at=None).filter(tenant__is_active=True).order_by()
     names = {tenant.pk: str(tenant) for tenant in Tenant.objects.filter(is_active=True)}
-    for tenant, kind, at in finished.values_list("tenant", "kind").annotate(Max("finished_at")):
-        family.add_metric((names.get(tenant, ""), kind), at.timestamp())
+    for (tenant, kind), crawl in crawls.latest(Tenant(pk=pk) for pk in names).items():
+        if crawl.finished_at:
+            family.add_metric((names[tenant], kind), crawl.finished_at.timestamp())
     return family
 
 

@@ -266,7 +266,8 @@ def release(claimed: list[Claimed]) -> None:
         cursor.executemany(
             "UPDATE ocpi_push SET lease_until = NULL, lease_token = NULL, attempts = greatest(attempts - 1, 0), whole = true,"
             " evse_uid = NULL, next_changed_at = NULL WHERE id = %s AND lease_token = %s",
-            [(one.id, one.lease_token) for one in claimed],
+            # In the order in which everybody locks: it is one transaction.
+            [(one.id, one.lease_token) for one in sorted(claimed, key=lambda one: (one.connection.pk, one.id))],
         )
 
 

@@ -292,6 +292,15 @@ def test_an_upload_that_changed_nothing_served_leaves_no_hole(cpo):
     assert history.at(Location.objects.get(), between).document["name"] == "B"
 
 
+def test_a_version_is_what_it_was_though_an_upload_came_since_the_object_was_read(cpo):
+    put_location(cpo)
+    before = Location.objects.get()
+    for status in ("OUTOFORDER", "CHARGING"):
+        store.patch_evse(cpo, "LOC-0001", "EVSE-1", {"status": status, "last_updated": "2026-03-02T12:00:00Z"})
+
+    assert history.versions(before)[-1].body == bytes(before.body)
+
+
 def test_versions_are_kept_for_ninety_days_and_the_rest_needs_none_of_the_old(cpo):
     put_location(cpo)
     for number in range(6):
