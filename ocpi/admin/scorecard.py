@@ -24,10 +24,9 @@ def scorecard(request: HttpRequest, tenant: Tenant) -> dict[str, Any] | None:
     rows = scorecards.trend(tenant)
     if not rows:
         return {"day": ""}
-    is_confined = scope.confined_to(request.user) is not None
-    average, count = scorecards.averages(
-        scorecards.LEAST if is_confined else 1
-    )  # of few it would tell another one's figures
+    # Of few an average would tell another one's figures.
+    least = 1 if scope.confined_to(request.user) is None else scorecards.LEAST
+    average, count = scorecards.averages(least)
     headers = [
         _("Field"),
         _("Filled in"),
